@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#ifndef EMLFS_ARCHIVE_H
+#define EMLFS_ARCHIVE_H
+
+#include <sys/types.h>
+
+#include "emlfs/base/buf.h"
+#include "emlfs/base/clock.h"
+#include "emlfs/base/crypto.h"
+#include "emlfs/base/err.h"
+#include "emlfs/base/ids.h"
+#include "emlfs/base/progress.h"
+
+/*
+ * The archive: one directory with keys, master rows and stores. Content is appended to packs and
+ * synced, then the catalogue commits; the packs are the truth and the catalogue can be rebuilt.
+ *
+ * Threads: every function may be called from any thread, except that one ingest exists at a time
+ * (a second waits). Readers never wait for ingest, verification or each other.
+ */
+struct emlfs_archive;
+
+struct emlfs_archive_settings {
+    uint32_t store_messages; /* a store holding this many is closed and the next begun */
+    uint32_t block_bytes;    /* text per block */
+    int zstd_level;
+    uint32_t commit_ms; /* longest wait of a stored message for its commit */
+    char timezone[64];  /* IANA name, of the dates in file names */
+};
+
+struct emlfs_init_options {
+    const char *name; /* archive name; NULL: the directory's last component */
+    const struct emlfs_archive_settings *settings; /* NULL: defaults; so does a field of 0 or "" */
+    const char *timezone;                          /* NULL: the machine's */
+};
+#define EMLFS_RECOVERY_KEY_TEXT_MAX 80
+
+/*
+ * Make an archive in path (created, or empty; -EEXIST otherwise). ret_recovery receives the
+ * recovery key in words-and-digits groups; it is shown once and kept nowhere. Wipe it after use.
+ */
+int emlfs_archive_init(const char *path, const struct emlfs_init_options *options,
+                       char ret_recovery[EMLFS_RECOVERY_KEY_TEXT_MAX], struct emlfs_err *err);
+
+struct emlfs_archive_options {
+    const char *path;
+    const char *recovery_key; /* NULL: use the machine key file */
+    bool read_only;           /* no writes but LevelDB's own */
+    unsigned lock_wait_ms;    /* how long to wait for another process; 0: fail at once */
+    unsigned workers;         /* ingest threads, 0: as many as processors, at most 8 */
+    struct emlfs_clock clock; /* now_ns NULL: system */
+    const struct emlfs_progress *progress; /* replay after a crash reports here */
+};
+
+/*
+ * Open: takes the lock, repairs what a crash left (torn tails cut, durable but uncommitted records
+ * added, a damaged catalogue rebuilt from packs). EBUSY: another process has it; ENOKEY; EUCLEAN;
+ * EPROTONOSUPPORT: newer format; ENOENT: no archive there.
+ */
+int emlfs_archive_open(const struct emlfs_archive_options *options,
+                       struct emlfs_archive **ret_archive, struct emlfs_err *err);
+/* Ends the writer in an orderly way (packs sealed). Reports the first failure; frees always. */
+int emlfs_archive_close(struct emlfs_archive *archive, struct emlfs_err *err);
+const char *emlfs_archive_path(const struct emlfs_archive *archive);
+const char *emlfs_archive_name(const struct emlfs_archive *archive);
+const char *emlfs_archive_uuid(const struct emlfs_archive *archive);
+const struct emlfs_archive_settings *
+emlfs_archive_get_settings(const struct emlfs_archive *archive);
+int64_t emlfs_archive_now_ns(const struct emlfs_archive *archive);
+
+/* ---- master rows: what cannot be rebuilt from mail; journaled into packs, so recover keeps it */
+
+enum emlfs_master_kind {
+    EMLFS_MASTER_USER = 'U',   /* key: user id, u16 be */
+    EMLFS_MASTER_FOLDER = 'F', /* key: folder id, u32 be; only store/archive writes these */
+    EMLFS_MASTER_SOURCE = 'S', /* key: source number, u32 be; only store/archive writes these */
+};
+/* Durable when 0 came back. An empty value deletes the row. Takes the archive's write lock. */
+int emlfs_archive_master_put(struct emlfs_archive *archive, enum emlfs_master_kind kind,
+                             struct emlfs_span key, struct emlfs_span value, struct emlfs_err *err);
+int emlfs_archive_master_get(struct emlfs_archive *archive, enum emlfs_master_kind kind,
+                             struct emlfs_span key, struct emlfs_buf *ret_value,
+                             struct emlfs_err *err);
+/* Calls each for every row of kind in key order; non-zero return stops and is returned. */
+int emlfs_archive_master_walk(struct emlfs_archive *archive, enum emlfs_master_kind kind,
+                              int (*each)(void *arg, struct emlfs_span key,
+                                          struct emlfs_span value),
+                              void *arg, struct emlfs_err *err);
+
+/* ---- folders: parent 0 holds the user archives (one top folder each) */
+
+#define EMLFS_NAME_MAX_BYTES 240u /* without the NUL */
+
+struct emlfs_folder {
+    struct emlfs_folder_id id, parent;
+    struct emlfs_user_id user; /* owner: the user archive it belongs to */
+    int64_t created_ns;
+    int64_t mtime_ns; /* last change of membership (entries, subfolders) */
+    uint64_t entries; /* messages directly in it */
+    char name[EMLFS_NAME_MAX_BYTES + 1];
+};
+/*
+ * The folder name below parent: found (ignoring case), or made, for user. name must already be safe
+ * (emlfs_name_folder). Durable at the latest with the next commit that uses it. EINVAL unsafe name.
+ */
+int emlfs_archive_folder_make(struct emlfs_archive *archive, struct emlfs_folder_id parent,
+                              struct emlfs_user_id user, const char *name,
+                              struct emlfs_folder_id *ret_id, struct emlfs_err *err);
+int emlfs_archive_folder_rename(struct emlfs_archive *archive, struct emlfs_folder_id id,
+                                const char *name, struct emlfs_err *err);
+int emlfs_archive_folder_get(struct emlfs_archive *archive, struct emlfs_folder_id id,
+                             struct emlfs_folder *ret, struct emlfs_err *err);
+/* Exact name only; -ENOENT. */
+int emlfs_archive_folder_lookup(struct emlfs_archive *archive, struct emlfs_folder_id parent,
+                                const char *name, struct emlfs_folder *ret, struct emlfs_err *err);
+/* The child folder with the smallest id > after; -ENOENT at the end. */
+int emlfs_archive_folder_next(struct emlfs_archive *archive, struct emlfs_folder_id parent,
+                              struct emlfs_folder_id after, struct emlfs_folder *ret,
+                              struct emlfs_err *err);
+
+/* ---- entries: a message filed in a folder under a name */
+
+struct emlfs_entry {
+    struct emlfs_msg_id id;
+    struct emlfs_folder_id folder;
+    struct emlfs_user_id user;
+    uint32_t nlink; /* entries of this message in this user archive */
+    uint32_t flags; /* EMLFS_ENTRY_... of importer.h */
+    uint64_t size_bytes;
+    int64_t mtime_ns;                    /* message date, clamped */
+    int64_t ctime_ns;                    /* archive time of the message */
+    char name[EMLFS_NAME_MAX_BYTES + 1]; /* with " [id].eml" */
+};
+/* A stretch of a folder: asked for by folder, after, v and max; n is the answer, 0 at the end. */
+struct emlfs_entry_page {
+    struct emlfs_folder_id folder;
+    struct emlfs_msg_id after; /* 0: from the first */
+    struct emlfs_entry *v;     /* the caller's, max of them */
+    unsigned max, n;
+};
+/*
+ * The entries of a folder with message id > after, in id order (stores in order). Cost: one catalogue
+ * scan; a folder is listed by calling again with the last id. -ENOENT: no such folder.
+ */
+int emlfs_archive_entries(struct emlfs_archive *archive, struct emlfs_entry_page *page,
+                          struct emlfs_err *err);
+/* By exact name (the id in it is used); -ENOENT. */
+int emlfs_archive_entry_lookup(struct emlfs_archive *archive, struct emlfs_folder_id folder,
+                               const char *name, struct emlfs_entry *ret, struct emlfs_err *err);
+/* Any entry (the lowest folder id) of message id in user's archive; -ENOENT. */
+int emlfs_archive_entry_of(struct emlfs_archive *archive, struct emlfs_user_id user,
+                           struct emlfs_msg_id id, struct emlfs_entry *ret, struct emlfs_err *err);
+
+/* ---- reading a message */
+
+struct emlfs_msg_reader;
+/*
+ * Open message id. Messages up to 1 MiB are rebuilt whole and their SHA-256 is checked; longer ones
+ * are rebuilt by ranges, every record authenticated and every blob's keyed hash checked.
+ * EBADMSG/EUCLEAN: damaged, err names the message, pack and offset. ENOENT.
+ */
+int emlfs_archive_msg_open(struct emlfs_archive *archive, struct emlfs_msg_id id,
+                           struct emlfs_msg_reader **ret_reader, struct emlfs_err *err);
+uint64_t emlfs_msg_reader_size(const struct emlfs_msg_reader *reader);
+/* Bytes copied (short only at the end), or negative. Threads may share a reader. */
+ssize_t emlfs_msg_reader_pread(struct emlfs_msg_reader *reader, void *data, size_t len,
+                               uint64_t offset, struct emlfs_err *err);
+void emlfs_msg_reader_free(struct emlfs_msg_reader *reader);
+
+struct emlfs_msg_info {
+    struct emlfs_msg_id id;
+    uint64_t size_bytes;
+    int64_t archived_ns;
+    struct emlfs_hash sha256;
+};
+/* ret_facts (may be NULL): encoded facts, message.h. */
+int emlfs_archive_msg_info(struct emlfs_archive *archive, struct emlfs_msg_id id,
+                           struct emlfs_msg_info *ret, struct emlfs_buf *ret_facts,
+                           struct emlfs_err *err);
+/*
+ * For read-ahead: the ids of the messages in the same block as id, after it, up to max.
+ * They are cheap to open now.
+ */
+int emlfs_archive_msg_neighbours(struct emlfs_archive *archive, struct emlfs_msg_id id,
+                                 struct emlfs_msg_id *ret, unsigned max, unsigned *ret_n,
+                                 struct emlfs_err *err);
+
+/* ---- change notices: called after each commit, on the committing thread; must be quick */
+
+typedef void emlfs_change_fn(void *arg, struct emlfs_folder_id folder);
+/* One subscriber; NULL fn unsubscribes. folder 0: the list of user archives. */
+void emlfs_archive_subscribe(struct emlfs_archive *archive, emlfs_change_fn *fn, void *arg);
+
+struct emlfs_archive_status {
+    uint64_t messages, bytes_archived, bytes_on_disk;
+    uint32_t stores;
+    bool writable; /* false after a failed sync: read-only until reopened */
+    char why[256]; /* when not writable */
+};
+int emlfs_archive_get_status(struct emlfs_archive *archive, struct emlfs_archive_status *ret,
+                             struct emlfs_err *err);
+
+#endif

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#ifndef EMLFS_COMMAND_H
+#define EMLFS_COMMAND_H
+
+#include <json-c/json.h>
+
+#include "emlfs/archive.h"
+#include "emlfs/ingest.h"
+#include "emlfs/policy.h"
+
+/*
+ * The command table: name, summary, typed arguments, right, flags, handler. The CLI, --json, help,
+ * completion, man page synopsis and the control socket are generated from it.
+ *
+ * A command runs either in the process that was started (nothing mounted) or inside the mount
+ * process (over the control socket), through emlfs_command_run in both cases: authorise, run.
+ * Importers always run in the user's own process; only messages travel.
+ */
+enum emlfs_arg_kind {
+    EMLFS_ARG_FLAG,   /* --dry-run */
+    EMLFS_ARG_TEXT,   /* --user NAME */
+    EMLFS_ARG_PATH,   /* completed as a file name */
+    EMLFS_ARG_NUMBER, /* unsigned */
+    EMLFS_ARG_LIST,   /* may be repeated: --include GLOB */
+};
+#define EMLFS_ARG_REQUIRED 1u
+#define EMLFS_ARG_POSITIONAL 2u /* in table order; a LIST takes the rest */
+
+struct emlfs_arg {
+    const char *name; /* long option without dashes, or the positional's NAME */
+    char letter;      /* short option, 0: none */
+    enum emlfs_arg_kind kind;
+    unsigned flags;
+    const char *value; /* placeholder in help */
+    const char *help;
+};
+
+enum emlfs_right {
+    EMLFS_RIGHT_ANYONE, /* the handler checks by object */
+    EMLFS_RIGHT_ADMIN,
+    EMLFS_RIGHT_LOCAL, /* no archive involved, or it does not exist yet (init) */
+};
+#define EMLFS_COMMAND_ARCHIVE 1u /* needs an open archive (-a is added) */
+#define EMLFS_COMMAND_WRITES 2u
+#define EMLFS_COMMAND_CLOSED 4u /* must own the closed archive: refused while mounted */
+#define EMLFS_COMMAND_CLIENT 8u /* always runs in the user's process (import, mount, help) */
+#define EMLFS_COMMAND_HIDDEN 16u
+
+#define EMLFS_COMMAND_EITHER                                                                       \
+    32u                       /* with CLOSED: mounted, it runs inside the mount process instead */
+#define EMLFS_COMMAND_ONE 64u /* one result row: shown as "name: value" lines */
+#define EMLFS_COMMAND_BYTES 128u /* writes bytes instead of rows (message get) */
+
+struct emlfs_control_options;
+
+/* One running command. */
+struct emlfs_call {
+    struct emlfs_archive *archive; /* open; NULL without EMLFS_COMMAND_ARCHIVE, or closed */
+    const struct emlfs_archive_options *closed; /* CLOSED, nothing mounted: how to open it */
+    struct emlfs_bindings *bindings;            /* NULL exactly when archive is */
+    struct emlfs_subject subject;
+    struct json_object *args; /* checked against the table: strings, numbers, arrays */
+    const struct emlfs_progress *progress;
+    const struct emlfs_control_options *mount; /* in the mount process; NULL elsewhere */
+    /* A result row (borrowed); shown as a table line or a JSON line. Negative: stop. */
+    int (*row)(void *arg, struct json_object *row);
+    /* Raw bytes for stdout. Negative: stop. */
+    int (*bytes)(void *arg, struct emlfs_span bytes);
+    /* A finding or warning for stderr. Any thread of the command. */
+    void (*notice)(void *arg, const char *text);
+    void *arg;
+    uint64_t findings; /* result: not 0 makes the exit code 1 */
+};
+
+struct emlfs_command {
+    const char *name;    /* "user add" */
+    const char *summary; /* one line */
+    const char *help;    /* paragraphs; also names MailStore's word for it where there is one */
+    const struct emlfs_arg *args; /* ends with name NULL */
+    enum emlfs_right right;
+    unsigned flags;
+    const char *fields; /* result fields "name,unix_account", in order of display; NULL: none */
+    /* 0, or negative errno with err filled; the exit code follows. NULL: run by tools/ (mount,
+     * help) */
+    int (*run)(struct emlfs_call *call, struct emlfs_err *err);
+};
+
+extern const struct emlfs_command emlfs_commands[]; /* ends with name NULL */
+const struct emlfs_command *emlfs_command_find(const char *name);
+/* Authorise (EACCES) and run. Any thread; the archive serialises what it must. */
+int emlfs_command_run(const struct emlfs_command *command, struct emlfs_call *call,
+                      struct emlfs_err *err);
+
+/*
+ * What may stand in args: every key is an argument of command, of its kind; texts are at most
+ * EMLFS_ARG_TEXT_MAX_BYTES without control characters; required ones are there. EINVAL. args may
+ * come from the socket.
+ */
+#define EMLFS_ARG_TEXT_MAX_BYTES 4096u
+#define EMLFS_ARG_LIST_MAX 1024u
+int emlfs_args_check(const struct emlfs_command *command, struct json_object *args,
+                     struct emlfs_err *err);
+const char *emlfs_args_text(struct json_object *args, const char *name); /* NULL: not given */
+bool emlfs_args_flag(struct json_object *args, const char *name);
+uint64_t emlfs_args_number(struct json_object *args, const char *name, uint64_t otherwise);
+/* Borrowed array of strings, NULL when not given. */
+struct json_object *emlfs_args_list(struct json_object *args, const char *name);
+
+/*
+ * Intake: a sink (importer.h) that archives what it is given, in this process. The control socket's
+ * far end and an unmounted import both use it. It makes folders, prepares facts and names in
+ * confined workers and reports verdicts.
+ */
+struct emlfs_sink;
+struct emlfs_intake;
+struct emlfs_intake_options {
+    struct emlfs_archive *archive;
+    struct emlfs_bindings *bindings;
+    struct emlfs_subject subject; /* must own the archive of user, or administer: EACCES */
+    const char *user;
+    const char *base_folder; /* path below the user archive */
+    const char *source;      /* emlfs_ingest_options.source */
+    const char *worker_exe;  /* NULL: /proc/self/exe */
+    bool dry_run;            /* write nothing, tell what would happen */
+    /* A verdict, after it is durable, on the committing thread. position as the importer gave it.
+     */
+    void (*verdict)(void *arg, const char *position, enum emlfs_ingest_verdict verdict,
+                    struct emlfs_msg_id id, const char *reason);
+    void *arg;
+};
+/*
+ * One thread drives an intake: begin, the sink's calls, end. Every message that the sink took (0
+ * came back) gets exactly one verdict before _end returns. EACCES, ENOENT no such user, EINVAL
+ * folder.
+ */
+int emlfs_intake_begin(const struct emlfs_intake_options *options, struct emlfs_intake **ret,
+                       struct emlfs_err *err);
+const struct emlfs_sink *emlfs_intake_sink(struct emlfs_intake *intake);
+int emlfs_intake_flush(struct emlfs_intake *intake, struct emlfs_err *err);
+int emlfs_intake_end(struct emlfs_intake *intake, bool complete,
+                     struct emlfs_ingest_totals *ret_totals, struct emlfs_err *err);
+
+/*
+ * Control socket, server side: ARCHIVE/control (Unix stream, 0666; each peer is judged by
+ * SO_PEERCRED). Runs its own threads, at most 64 connections. before_close lets the mount process
+ * answer "unmount". Starting removes a dead socket.
+ */
+struct emlfs_control;
+struct emlfs_control_options {
+    struct emlfs_archive *archive;
+    struct emlfs_bindings *bindings;
+    /* Called on a control thread; must not wait for the control server to stop. */
+    int (*unmount)(void *arg, const struct emlfs_subject *subject, struct emlfs_err *err);
+    /* fills a JSON object for `emlfs status`: mount point, since, options */
+    int (*mount_status)(void *arg, struct json_object *ret);
+    void *arg;
+};
+int emlfs_control_start(const struct emlfs_control_options *options, struct emlfs_control **ret,
+                        struct emlfs_err *err);
+/* Cancels what runs, answers it, joins all threads, removes the socket. */
+void emlfs_control_stop(struct emlfs_control *control);
+
+/*
+ * Control socket, client side (used by tools and by emlfs_umount_main). -ENOENT: nothing is mounted
+ * (no socket, or nobody behind it); EACCES.
+ */
+int emlfs_remote_connect(const char *archive, int *ret_fd, struct emlfs_err *err);
+/*
+ * Run the command of this name ("umount" too: no arguments) in the mount process. Of call, args,
+ * row, bytes, notice, progress (with cancel) and arg are used, findings is set; any callback may be
+ * NULL. Returns what the command returned there. One run per connection; fd stays the caller's.
+ */
+int emlfs_remote_run(int fd, const char *command, struct emlfs_call *call, struct emlfs_err *err);
+
+#endif
