@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <pthread.h>
+
+#include "dict.h"
+
+/*
+ * Responsible for: a record's plain content, all or its first part.
+ *
+ * Invariants:
+ * 1. Memory is asked for by plain_len, which the record's tag covers and its header limits; the
+ *    size in the zstd frame decides nothing.
+ * 2. All of a record is exactly plain_len bytes or an error.
+ */
+
+/*
+ * A decompression context is some 150 KB that would be mapped and zeroed anew for every read of a
+ * mail, which costs as much as the decompression of a small one. A record does not know its packs,
+ * so there is no object to keep contexts in; each thread keeps one, freed when the thread ends.
+ * The key is written once under pthread_once and constant afterwards.
+ */
+static pthread_key_t context_key;
+static int context_key_code;
+static pthread_once_t context_guard = PTHREAD_ONCE_INIT;
+
+#define WINDOW_LOG_MAX 24 /* EMLFS_RECORD_PLAIN_MAX_BYTES: no frame of ours needs more */
+#define CONTEXT_KEEP_MAX_BYTES (2u << 20)
+
+static void context_end(void *ctx)
+{
+    ZSTD_freeDCtx(ctx);
+}
+
+static void context_key_make(void)
+{
+    context_key_code = pthread_key_create(&context_key, context_end);
+}
+
+static ZSTD_DCtx *context_new(void)
+{
+    ZSTD_DCtx *ctx = ZSTD_createDCtx();
+    if (ctx && !ZSTD_isError(ZSTD_DCtx_setParameter(ctx, ZSTD_d_windowLogMax, WINDOW_LOG_MAX)))
+        return ctx;
+    ZSTD_freeDCtx(ctx);
+    return NULL;
+}
+
+/* This thread's context, or a new one; NULL: no memory. Give it back with context_put. */
+static ZSTD_DCtx *context_get(void)
+{
+    pthread_once(&context_guard, context_key_make);
+    ZSTD_DCtx *ctx = context_key_code ? NULL : pthread_getspecific(context_key);
+    return ctx ? ctx : context_new();
+}
+
+/* Streaming a large blob leaves large buffers in a context; those are not kept. */
+static void context_put(ZSTD_DCtx *ctx)
+{
+    bool keep = !context_key_code && ZSTD_sizeof_DCtx(ctx) <= CONTEXT_KEEP_MAX_BYTES;
+    if (keep && pthread_setspecific(context_key, ctx) == 0)
+        return;
+    if (!context_key_code)
+        (void)pthread_setspecific(context_key, NULL);
+    ZSTD_freeDCtx(ctx);
+}
+
+static int expand_all(ZSTD_DCtx *ctx, const struct emlfs_record *record, struct emlfs_buf *out)
+{
+    const struct emlfs_buf *stored = &record->stored;
+    size_t n = ZSTD_decompressDCtx(ctx, out->data, record->plain_len, stored->data, stored->len);
+    if (ZSTD_isError(n) || n != record->plain_len)
+        return -EUCLEAN;
+    out->len = n;
+    return 0;
+}
+
+static int expand_first(ZSTD_DCtx *ctx, const struct emlfs_record *record, size_t want,
+                        struct emlfs_buf *out)
+{
+    ZSTD_inBuffer from = {.src = record->stored.data, .size = record->stored.len};
+    ZSTD_outBuffer to = {.dst = out->data, .size = want};
+    while (to.pos < want) {
+        size_t before = to.pos + from.pos;
+        size_t n = ZSTD_decompressStream(ctx, &to, &from);
+        /* 0: the frame ended, before want. No progress: it is cut short. */
+        if (ZSTD_isError(n) || (to.pos < want && (n == 0 || to.pos + from.pos == before)))
+            return -EUCLEAN;
+    }
+    out->len = want;
+    return 0;
+}
+
+static int zstd_expand(const struct emlfs_record *record, const struct emlfs_dict *dict,
+                       size_t want, struct emlfs_buf *out)
+{
+    ZSTD_DCtx *ctx = context_get();
+    if (!ctx)
+        return -ENOMEM;
+    /* A context may stand in the middle of the frame it read last. */
+    size_t n = ZSTD_DCtx_reset(ctx, ZSTD_reset_session_only);
+    if (!ZSTD_isError(n))
+        n = ZSTD_DCtx_refDDict(ctx, record->dict_id ? dict->expand : NULL);
+    int r = ZSTD_isError(n)             ? -ENOMEM
+            : want == record->plain_len ? expand_all(ctx, record, out)
+                                        : expand_first(ctx, record, want, out);
+    context_put(ctx);
+    return r;
+}
+
+static int plain_copy(const struct emlfs_record *record, size_t want, struct emlfs_buf *out)
+{
+    if (record->stored.len != record->plain_len)
+        return -EUCLEAN;
+    return emlfs_buf_append(out, record->stored.data, want);
+}
+
+static int plain_failed(const struct emlfs_record *record, int r, struct emlfs_err *err)
+{
+    const struct emlfs_pack_loc *loc = &record->loc;
+    if (r == -EUCLEAN)
+        return emlfs_err_set(err, EUCLEAN, "pack", "pack %u, record %u: impossible content",
+                             loc->pack_no, loc->number);
+    if (r == -ENOKEY)
+        return emlfs_err_set(err, ENOKEY, "pack", "pack %u, record %u: dictionary %08x is missing",
+                             loc->pack_no, loc->number, record->dict_id);
+    return emlfs_err_sys(err, -r, "pack", "pack %u, record %u", loc->pack_no, loc->number);
+}
+
+int emlfs_record_plain(const struct emlfs_record *record, const struct emlfs_dict *dict,
+                       size_t want, struct emlfs_buf *out, struct emlfs_err *err)
+{
+    emlfs_buf_clear(out);
+    if (want > record->plain_len)
+        want = record->plain_len;
+    if (record->dict_id && (!dict || dict->id != record->dict_id))
+        return plain_failed(record, -ENOKEY, err);
+    int r = emlfs_buf_reserve(out, want);
+    if (r == 0)
+        r = record->flags & EMLFS_PACKED_ZSTD ? zstd_expand(record, dict, want, out)
+                                              : plain_copy(record, want, out);
+    return r < 0 ? plain_failed(record, r, err) : 0;
+}
