@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#ifndef EMLFS_ARCHIVE_INTERNAL_H
+#define EMLFS_ARCHIVE_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "apply.h"
+#include "emlfs/base/clock.h"
+
+/* ---- store.c */
+
+struct store {
+    struct store_rows rows;
+    struct store_dir dir;
+    char subdir[32];
+    struct emlfs_packs *packs;
+    struct emlfs_pack_end last_end; /* how the last pack ends, known after replay */
+    pthread_mutex_t dict_lock;
+    struct emlfs_dict *dicts[8]; /* loaded, by id; never unloaded before close */
+    unsigned dicts_n;
+};
+struct store_opening {
+    const struct archive_keys *keys;
+    const struct store_dir *dir;
+    const char *subdir; /* of the catalogue; NULL: "catalog" */
+    bool create;
+};
+int store_open(const struct store_opening *opening, struct store **ret, struct emlfs_err *err);
+/* Closes the catalogue and writes its file list. */
+int store_close(struct store *store, const struct archive_keys *keys, struct emlfs_err *err);
+int store_mark(struct store *store, struct mark_row *ret, struct emlfs_err *err);
+/* The dictionary id, loading it through row Z; *ret NULL for id 0. */
+int store_dict(struct store *store, uint32_t id, struct emlfs_dict **ret, struct emlfs_err *err);
+int store_dict_add(struct store *store, struct emlfs_dict *dict);
+int store_catalog_open(const struct store_dir *dir, const struct store_keys *keys,
+                       const char *subdir, bool create, struct emlfs_catalog **ret,
+                       struct emlfs_err *err);
+
+/* ---- the archive itself */
+
+struct block_cache;
+struct writer;
+
+struct emlfs_archive {
+    char path[EMLFS_PATH_MAX_BYTES];
+    int lock_fd;
+    struct archive_keys keys;
+    struct archive_identity identity;
+    struct emlfs_clock clock;
+    bool read_only;
+    unsigned workers;
+    struct emlfs_catalog *master;
+    /*
+     * Lock order: ingest_lock, write_lock, then those of lower modules. stores grows only under
+     * write_lock; readers see stores_n by an atomic after the slot is filled.
+     */
+    pthread_mutex_t ingest_lock;
+    pthread_mutex_t write_lock;
+    struct store *stores[EMLFS_STORES_MAX];
+    struct store_rows *store_rows[EMLFS_STORES_MAX];
+    atomic_uint stores_n;
+    struct state state;
+    struct writer *writer; /* NULL until the first write */
+    atomic_bool failed;    /* the writer failed: read-only until reopened */
+    char failed_why[256];  /* written once, before failed is set */
+    uint32_t next_folder, next_source;
+    uint32_t runs;
+    struct block_cache *cache;
+    pthread_mutex_t notice_lock;
+    emlfs_change_fn *notice;
+    void *notice_arg;
+    struct emlfs_check_totals opening;
+};
+/* The archive's lock: one process at a time, whatever it does with the catalogues. EBUSY. */
+int archive_lock(const char *path, unsigned wait_ms, int *ret_fd, struct emlfs_err *err);
+void archive_unlock(int *fd);
+struct store *archive_store(struct emlfs_archive *archive, uint16_t no);
+struct store *archive_current(struct emlfs_archive *archive);
+void archive_fail(struct emlfs_archive *archive, const struct emlfs_err *err);
+int archive_writable(struct emlfs_archive *archive, struct emlfs_err *err);
+void archive_notify(struct emlfs_archive *archive, const uint32_t *folders, unsigned n);
+int archive_add_store(struct emlfs_archive *archive, struct emlfs_err *err);
+
+/* The number under which a source is remembered across runs (made when new). */
+int source_number(struct emlfs_archive *archive, const char *name, uint32_t *ret,
+                  struct emlfs_err *err);
+
+/* ---- writer.c: appending to the current store and committing; all under write_lock */
+
+int writer_begin(struct emlfs_archive *archive, struct emlfs_err *err); /* makes archive->writer */
+int writer_end(struct emlfs_archive *archive, struct emlfs_err *err);
+int writer_append(struct emlfs_archive *archive, const struct emlfs_packed *packed,
+                  struct emlfs_pack_loc *ret_loc, struct emlfs_err *err);
+/* Pack plain on this thread, append, apply. */
+int writer_record(struct emlfs_archive *archive, enum emlfs_record_type type,
+                  struct emlfs_span plain, struct emlfs_err *err);
+int writer_commit(struct emlfs_archive *archive, struct emlfs_err *err);
+struct apply *writer_apply(struct emlfs_archive *archive);
+int writer_roll_store(struct emlfs_archive *archive, struct emlfs_err *err);
+/* Bytes appended since the last commit. */
+uint64_t writer_pending_bytes(const struct emlfs_archive *archive);
+int writer_room(struct emlfs_archive *archive, struct emlfs_err *err);
+
+/* ---- replay.c */
+
+struct replay_options {
+    const struct emlfs_progress *progress;
+    emlfs_finding_fn *finding;
+    void *arg;
+    struct emlfs_check_totals *totals;
+    bool deep;                    /* rebuild every message and check its hash */
+    bool cut;                     /* cut a torn tail off the last pack, else leave it */
+    const struct mark_row *until; /* go no further than this mark (verify beside a writer) */
+};
+/* Apply what the packs of store hold behind its mark. */
+int replay_store(struct state *state, struct store *store, const struct replay_options *options,
+                 struct emlfs_err *err);
+
+/* ---- read.c */
+
+int cache_new(size_t max_bytes, struct block_cache **ret);
+void cache_free(struct block_cache *cache);
+/* SHA-256 of the archived message number of store. */
+int read_sha256(struct emlfs_archive *archive, struct store *store, uint32_t number,
+                uint8_t ret[EMLFS_HASH_BYTES], struct emlfs_err *err);
+int content_key(const struct store_rows *rows, const uint8_t sha256[EMLFS_HASH_BYTES],
+                struct emlfs_hash *ret);
+int blob_id(const struct store_rows *rows, struct emlfs_span content, uint8_t ret[BLOB_ID_BYTES]);
+/* Fetch and check a blob into out. txn (may be NULL): also sees rows pending there. */
+int blob_read(struct store *store, struct emlfs_txn *txn, const uint8_t id[BLOB_ID_BYTES],
+              struct emlfs_buf *out, struct emlfs_err *err);
+struct rebuild_source {
+    struct store *store;
+    struct emlfs_txn *txn;  /* NULL, or where blob rows may be pending */
+    struct emlfs_span text; /* of this message */
+    const struct block_message *message;
+};
+/* The exact bytes, hash checked. */
+int rebuild_message(const struct rebuild_source *source, struct emlfs_buf *out,
+                    struct emlfs_err *err);
+
+#endif

@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Verification: every record of every pack is authenticated, every message rebuilt and hashed, and
+ * the catalogues are compared row by row with a second set made from the packs alone. A difference
+ * is a finding; the walk goes on.
+ *
+ * Left out of the comparison, because packs do not hold it: the import run in M rows, C rows (a
+ * running import's notes) and the W row's place (checked against the packs' ends instead).
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "rebuild.h"
+
+#define MODULE "verify"
+#define FINDINGS_MAX 1000u
+
+struct verify {
+    struct emlfs_archive *archive;
+    struct replay_options replay;
+    struct emlfs_err *err;
+    uint64_t rows;
+};
+
+static void report(struct verify *verify, const struct emlfs_err *found)
+{
+    if (verify->replay.totals->errors++ < FINDINGS_MAX && verify->replay.finding)
+        verify->replay.finding(verify->replay.arg, found);
+}
+
+static bool row_left_out(struct emlfs_span key)
+{
+    return key.len > 0 && (key.data[0] == ROW_CANDIDATE || key.data[0] == ROW_MARK);
+}
+
+static unsigned row_flags(struct emlfs_span key, bool master)
+{
+    uint8_t kind = key.len ? key.data[0] : 0;
+
+    if (master)
+        return kind == MASTER_CHILD || kind == MASTER_NAME || kind == MASTER_FOLDER_TIME
+                   ? 0
+                   : EMLFS_CATALOG_SEALED;
+    return kind == ROW_ENTRIES ? EMLFS_CATALOG_SEALED : 0;
+}
+
+/* M rows are compared without their run, in any order of filing. */
+static int filed_compare(const void *a, const void *b)
+{
+    const struct filed *x = a, *y = b;
+
+    if (x->user != y->user)
+        return x->user < y->user ? -1 : 1;
+    return x->folder < y->folder ? -1 : x->folder > y->folder;
+}
+
+static int filed_normalise(struct emlfs_buf *value)
+{
+    struct filed_list list;
+    int rc = filed_decode(emlfs_buf_view(value), &list);
+
+    if (rc < 0)
+        return rc;
+    for (unsigned i = 0; i < list.n; i++)
+        list.v[i].run = 0;
+    qsort(list.v, list.n, sizeof(*list.v), filed_compare);
+    emlfs_buf_clear(value);
+    rc = filed_encode(&list, value);
+    filed_list_free(&list);
+    return rc;
+}
+
+struct side {
+    struct emlfs_catalog_iter *iter;
+    struct emlfs_buf value;
+    bool master;
+};
+
+static int side_value(struct side *side, struct emlfs_err *err)
+{
+    struct emlfs_span key = emlfs_catalog_iter_key(side->iter);
+    int rc;
+
+    emlfs_buf_clear(&side->value);
+    rc = emlfs_catalog_iter_value(side->iter, row_flags(key, side->master), &side->value, err);
+    if (rc == 0 && !side->master && key.data[0] == ROW_FILED)
+        rc = filed_normalise(&side->value);
+    return rc;
+}
+
+static void side_skip(struct side *side)
+{
+    while (emlfs_catalog_iter_valid(side->iter) && !side->master &&
+           row_left_out(emlfs_catalog_iter_key(side->iter)))
+        emlfs_catalog_iter_next(side->iter);
+}
+
+static int key_compare(struct emlfs_span a, struct emlfs_span b)
+{
+    size_t n = a.len < b.len ? a.len : b.len;
+    int order = n ? memcmp(a.data, b.data, n) : 0;
+
+    return order ? order : (a.len < b.len ? -1 : a.len > b.len);
+}
+
+static void report_row(struct verify *verify, uint16_t no, struct emlfs_span key, const char *what)
+{
+    struct emlfs_err found;
+    char hex[65] = "";
+    char where[32] = "master";
+
+    for (size_t i = 1; i < key.len && i < 32; i++)
+        snprintf(hex + 2 * (i - 1), 3, "%02x", key.data[i]);
+    if (no)
+        snprintf(where, sizeof(where), "store %u", no);
+    emlfs_err_set(&found, EBADMSG, MODULE, "catalogue of %s: row %c %s %s", where,
+                  key.len ? key.data[0] : '?', hex, what);
+    report(verify, &found);
+}
+
+static int compare_step(struct verify *verify, uint16_t no, struct side *live, struct side *made)
+{
+    bool has_live = emlfs_catalog_iter_valid(live->iter);
+    bool has_made = emlfs_catalog_iter_valid(made->iter);
+    struct emlfs_span a = has_live ? emlfs_catalog_iter_key(live->iter) : (struct emlfs_span){0};
+    struct emlfs_span b = has_made ? emlfs_catalog_iter_key(made->iter) : (struct emlfs_span){0};
+    int order = !has_live ? 1 : !has_made ? -1 : key_compare(a, b);
+    int rc = 0;
+
+    if (order < 0) {
+        report_row(verify, no, a, "is not in the packs");
+    } else if (order > 0) {
+        report_row(verify, no, b, "is missing");
+    } else {
+        struct emlfs_err ignored;
+        int one = side_value(live, &ignored);
+        rc = side_value(made, verify->err);
+        if (one < 0)
+            report_row(verify, no, a, "is damaged");
+        else if (rc == 0 &&
+                 !emlfs_span_equal(emlfs_buf_view(&live->value), emlfs_buf_view(&made->value)))
+            report_row(verify, no, a, "differs from the packs");
+        verify->rows++;
+    }
+    if (order <= 0)
+        emlfs_catalog_iter_next(live->iter);
+    if (order >= 0)
+        emlfs_catalog_iter_next(made->iter);
+    return rc;
+}
+
+static int compare(struct verify *verify, uint16_t no, struct emlfs_catalog *live_catalog,
+                   struct emlfs_catalog *made_catalog)
+{
+    struct side live = {.value = EMLFS_BUF_INIT(EMLFS_CATALOG_VALUE_MAX_BYTES), .master = no == 0};
+    struct side made = live;
+    struct emlfs_err found;
+    int rc = emlfs_catalog_iter_new(live_catalog, &live.iter, verify->err);
+
+    if (rc == 0)
+        rc = emlfs_catalog_iter_new(made_catalog, &made.iter, verify->err);
+    if (rc == 0) {
+        emlfs_catalog_iter_seek(live.iter, (struct emlfs_span){0});
+        emlfs_catalog_iter_seek(made.iter, (struct emlfs_span){0});
+    }
+    while (rc == 0) {
+        side_skip(&live);
+        side_skip(&made);
+        if (!emlfs_catalog_iter_valid(live.iter) && !emlfs_catalog_iter_valid(made.iter))
+            break;
+        rc = emlfs_progress_cancelled(verify->replay.progress)
+                 ? -ECANCELED
+                 : compare_step(verify, no, &live, &made);
+        emlfs_progress_step(verify->replay.progress, "catalogue", verify->rows, 0);
+    }
+    if (rc == 0 && emlfs_catalog_iter_error(live.iter, &found) < 0)
+        report(verify, &found);
+    emlfs_catalog_iter_free(live.iter);
+    emlfs_catalog_iter_free(made.iter);
+    emlfs_buf_free(&live.value);
+    emlfs_buf_free(&made.value);
+    return rc;
+}
+
+static void compare_marks(struct verify *verify, uint16_t no, const struct mark_row *live,
+                          const struct mark_row *made)
+{
+    struct emlfs_err found;
+
+    if (live->messages != made->messages || live->bytes != made->bytes ||
+        live->blobs != made->blobs || live->next_number != made->next_number) {
+        emlfs_err_set(&found, EBADMSG, MODULE,
+                      "store %u: the catalogue counts %llu messages, %llu blobs, %llu bytes; the "
+                      "packs hold %llu, %llu, %llu",
+                      no, (unsigned long long)live->messages, (unsigned long long)live->blobs,
+                      (unsigned long long)live->bytes, (unsigned long long)made->messages,
+                      (unsigned long long)made->blobs, (unsigned long long)made->bytes);
+        report(verify, &found);
+    }
+    if (made->end.pack_no < live->end.pack_no ||
+        (made->end.pack_no == live->end.pack_no && made->end.offset < live->end.offset)) {
+        emlfs_err_set(&found, EBADMSG, MODULE,
+                      "store %u: packs end at pack %u, %llu; the catalogue had read up to pack %u, "
+                      "%llu",
+                      no, made->end.pack_no, (unsigned long long)made->end.offset,
+                      live->end.pack_no, (unsigned long long)live->end.offset);
+        report(verify, &found);
+    }
+}
+
+static int compare_stores(struct verify *verify, struct rebuilt *rebuilt,
+                          const struct mark_row *marks)
+{
+    int rc = compare(verify, 0, verify->archive->master, rebuilt->state.master);
+
+    for (unsigned i = 0; i < rebuilt->stores_n && rc == 0; i++) {
+        struct store *live = archive_store(verify->archive, (uint16_t)(i + 1));
+        struct mark_row made;
+        if (!live || !rebuilt->stores[i])
+            continue;
+        rc = compare(verify, live->rows.no, live->rows.catalog, rebuilt->rows[i]->catalog);
+        if (rc == 0)
+            rc = store_mark(rebuilt->stores[i], &made, verify->err);
+        if (rc == 0)
+            compare_marks(verify, live->rows.no, &marks[i], &made);
+    }
+    return rc;
+}
+
+static int marks_take(struct emlfs_archive *archive, struct mark_row *marks, struct emlfs_err *err)
+{
+    int rc = 0;
+
+    for (unsigned i = 0; i < atomic_load(&archive->stores_n) && rc == 0; i++)
+        rc = store_mark(archive->stores[i], &marks[i], err);
+    return rc;
+}
+
+/*
+ * Under write_lock: nothing is written while the catalogue is compared, so a difference is one.
+ * Reads go on.
+ */
+static int verify_locked(struct verify *verify)
+{
+    struct emlfs_archive *archive = verify->archive;
+    struct mark_row *marks = calloc(EMLFS_STORES_MAX, sizeof(*marks));
+    const struct rebuilt_options options = {.path = archive->path,
+                                            .suffix = "check",
+                                            .keys = &archive->keys,
+                                            .replay = &verify->replay,
+                                            .until = marks};
+    struct rebuilt *rebuilt = NULL;
+    int rc = marks ? marks_take(archive, marks, verify->err) : -ENOMEM;
+
+    if (rc == 0)
+        rc = rebuilt_make(&options, &rebuilt, verify->err);
+    if (rc == 0)
+        rc = compare_stores(verify, rebuilt, marks);
+    if (rebuilt)
+        rebuilt_discard(rebuilt);
+    free(marks);
+    return rc;
+}
+
+static int count_folder(void *arg, struct emlfs_span key, struct emlfs_span value)
+{
+    (void)key;
+    (void)value;
+    ((struct emlfs_check_totals *)arg)->folders++;
+    return 0;
+}
+
+int emlfs_archive_verify(struct emlfs_archive *archive, const struct emlfs_progress *progress,
+                         emlfs_finding_fn *finding, void *arg, struct emlfs_check_totals *ret,
+                         struct emlfs_err *err)
+{
+    struct verify verify = {
+        .archive = archive,
+        .err = err,
+        .replay = {
+            .progress = progress, .finding = finding, .arg = arg, .totals = ret, .deep = true}};
+    int rc;
+
+    memset(ret, 0, sizeof(*ret));
+    pthread_mutex_lock(&archive->write_lock);
+    rc = verify_locked(&verify);
+    pthread_mutex_unlock(&archive->write_lock);
+    if (rc == 0)
+        rc = emlfs_archive_master_walk(archive, EMLFS_MASTER_FOLDER, count_folder, ret, err);
+    return rc;
+}
+
+static void check_files(const char *path, const struct archive_keys *keys, struct verify *verify)
+{
+    char dir[EMLFS_PATH_MAX_BYTES];
+    struct store_dir *dirs = NULL;
+    struct emlfs_err found;
+    unsigned n = 0;
+
+    if (path_join(dir, sizeof(dir), path, "master") == 0 &&
+        sums_check(dir, &keys->check, &found) < 0)
+        report(verify, &found);
+    if (layout_stores(path, &dirs, &n, &found) < 0)
+        report(verify, &found);
+    for (unsigned i = 0; i < n; i++) {
+        if (path_join(dir, sizeof(dir), dirs[i].path, "catalog") == 0 &&
+            sums_check(dir, &keys->check, &found) < 0)
+            report(verify, &found);
+    }
+    free(dirs);
+}
+
+int emlfs_archive_verify_files(const struct emlfs_archive_options *options,
+                               const struct emlfs_progress *progress, emlfs_finding_fn *finding,
+                               void *arg, struct emlfs_check_totals *ret, struct emlfs_err *err)
+{
+    struct emlfs_check_totals files = {0};
+    struct verify verify = {.replay = {.finding = finding, .arg = arg, .totals = &files},
+                            .err = err};
+    struct archive_keys keys = {0};
+    struct emlfs_archive *archive = NULL;
+    int closed, rc = keys_open(options->path, options->recovery_key, &keys, err);
+
+    memset(ret, 0, sizeof(*ret));
+    if (rc == 0)
+        check_files(options->path, &keys, &verify);
+    emlfs_wipe(&keys, sizeof(keys));
+    if (rc == 0)
+        rc = emlfs_archive_open(options, &archive, err);
+    if (rc < 0)
+        return rc;
+    files.repaired += archive->opening.repaired;
+    files.errors += archive->opening.errors;
+    rc = emlfs_archive_verify(archive, progress, finding, arg, ret, err);
+    ret->errors += files.errors;
+    ret->repaired += files.repaired;
+    closed = emlfs_archive_close(archive, rc == 0 ? err : NULL);
+    return rc < 0 ? rc : closed;
+}
+
+int emlfs_archive_recover(const struct emlfs_archive_options *options,
+                          const struct emlfs_progress *progress, emlfs_finding_fn *finding,
+                          void *arg, struct emlfs_check_totals *ret, struct emlfs_err *err)
+{
+    struct archive_keys keys = {0};
+    const struct replay_options replay = {
+        .progress = progress, .finding = finding, .arg = arg, .totals = ret};
+    const struct rebuilt_options make = {
+        .path = options->path, .suffix = "new", .keys = &keys, .replay = &replay};
+    struct rebuilt *rebuilt = NULL;
+    int lock = -1, rc = keys_open(options->path, options->recovery_key, &keys, err);
+
+    memset(ret, 0, sizeof(*ret));
+    if (rc == 0)
+        rc = archive_lock(options->path, options->lock_wait_ms, &lock, err);
+    if (rc == 0)
+        rc = rebuilt_make(&make, &rebuilt, err);
+    if (rc == 0)
+        rc = rebuilt_install(rebuilt, err);
+    archive_unlock(&lock);
+    emlfs_wipe(&keys, sizeof(keys));
+    return rc;
+}

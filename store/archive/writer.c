@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The writer: appends records to the current store's packs and commits their rows. Everything here
+ * runs under write_lock.
+ *
+ * Durability order: records appended → pack synced → rows committed with sync → acknowledged. Rows
+ * are computed when their record is appended, so the mark written by a commit always covers exactly
+ * the records whose rows it carries.
+ *
+ * I-WRITER-1  nothing is acknowledged before writer_commit returned 0
+ * I-WRITER-2  after any failure other than a full disk the archive takes no more writes
+ */
+#include <stdlib.h>
+#include <sys/statvfs.h>
+
+#include "internal.h"
+
+#define MODULE "archive"
+#define ROOM_MIN_BYTES (24u << 20) /* kept free for the catalogue's own writes */
+
+struct writer {
+    struct emlfs_pack_writer *pack;
+    struct apply *apply;
+    struct emlfs_packer *packer;
+    uint64_t pending_bytes;
+};
+
+struct apply *writer_apply(struct emlfs_archive *archive)
+{
+    return archive->writer->apply;
+}
+
+uint64_t writer_pending_bytes(const struct emlfs_archive *archive)
+{
+    return archive->writer ? archive->writer->pending_bytes : 0;
+}
+
+static int pack_begin(struct emlfs_archive *archive, struct emlfs_err *err)
+{
+    struct store *store = archive_current(archive);
+
+    return emlfs_pack_writer_new(store->packs, EMLFS_PACK_MAX_BYTES, &store->last_end,
+                                 &archive->writer->pack, err);
+}
+
+int writer_begin(struct emlfs_archive *archive, struct emlfs_err *err)
+{
+    struct writer *writer;
+    int rc = archive_writable(archive, err);
+
+    if (rc < 0 || archive->writer)
+        return rc;
+    writer = calloc(1, sizeof(*writer));
+    if (!writer)
+        return emlfs_err_set(err, ENOMEM, MODULE, "out of memory");
+    archive->writer = writer;
+    rc = apply_new(&archive->state, &writer->apply);
+    if (rc == 0)
+        rc = emlfs_packer_new(archive->identity.settings.zstd_level, &writer->packer);
+    if (rc < 0)
+        emlfs_err_sys(err, -rc, MODULE, "writer");
+    else
+        rc = pack_begin(archive, err);
+    if (rc < 0)
+        writer_end(archive, NULL);
+    return rc;
+}
+
+/* Close the pack; what it ends with is what the next pack's OPEN record says. */
+static int pack_finish(struct emlfs_archive *archive, struct emlfs_err *err)
+{
+    struct emlfs_pack_writer *pack = archive->writer->pack;
+    struct emlfs_pack_end end;
+    int rc;
+
+    archive->writer->pack = NULL;
+    if (!pack)
+        return 0;
+    emlfs_pack_writer_end(pack, &end);
+    rc = emlfs_pack_writer_close(pack, err);
+    if (rc < 0 && rc != -EROFS)
+        archive_fail(archive, err);
+    return rc;
+}
+
+int writer_end(struct emlfs_archive *archive, struct emlfs_err *err)
+{
+    struct writer *writer = archive->writer;
+    int rc;
+
+    if (!writer)
+        return 0;
+    rc = pack_finish(archive, err);
+    apply_free(writer->apply);
+    emlfs_packer_free(writer->packer);
+    free(writer);
+    archive->writer = NULL;
+    return rc;
+}
+
+int writer_room(struct emlfs_archive *archive, struct emlfs_err *err)
+{
+    struct statvfs vfs;
+
+    if (statvfs(archive->path, &vfs) < 0)
+        return emlfs_err_sys(err, errno, MODULE, "%s", archive->path);
+    if ((uint64_t)vfs.f_bavail * vfs.f_frsize >= ROOM_MIN_BYTES)
+        return 0;
+    return emlfs_err_set(err, ENOSPC, MODULE,
+                         "less than %u MiB free below %s: free some space and repeat",
+                         ROOM_MIN_BYTES >> 20, archive->path);
+}
+
+int writer_append(struct emlfs_archive *archive, const struct emlfs_packed *packed,
+                  struct emlfs_pack_loc *ret_loc, struct emlfs_err *err)
+{
+    int rc = archive_writable(archive, err);
+
+    if (rc == 0)
+        rc = emlfs_pack_append(archive->writer->pack, packed, ret_loc, err);
+    if (rc == 0)
+        archive->writer->pending_bytes += packed->stored.len;
+    else if (rc != -ENOSPC)
+        archive_fail(archive, err);
+    return rc;
+}
+
+int writer_record(struct emlfs_archive *archive, enum emlfs_record_type type,
+                  struct emlfs_span plain, struct emlfs_err *err)
+{
+    struct emlfs_packed packed = {0};
+    struct applied record = {
+        .store_no = archive_current(archive)->rows.no, .type = (uint8_t)type, .plain = plain};
+    int rc = emlfs_packer_pack(archive->writer->packer, type, NULL, plain, &packed, err);
+
+    if (rc == 0)
+        rc = writer_append(archive, &packed, &record.loc, err);
+    emlfs_packed_free(&packed);
+    if (rc < 0)
+        return rc;
+    rc = apply_record(archive->writer->apply, &record, err);
+    if (rc < 0)
+        archive_fail(archive, err);
+    return rc;
+}
+
+int writer_commit(struct emlfs_archive *archive, struct emlfs_err *err)
+{
+    struct writer *writer = archive->writer;
+    struct store *store = archive_current(archive);
+    uint32_t touched[TOUCHED_MAX];
+    struct emlfs_pack_end end;
+    int rc = archive_writable(archive, err);
+
+    if (rc < 0)
+        return rc;
+    emlfs_pack_writer_end(writer->pack, &end);
+    if (end.count == 0)
+        end = store->last_end;
+    rc = emlfs_pack_writer_sync(writer->pack, err);
+    if (rc == 0)
+        rc = apply_commit(writer->apply, store->rows.no, &end, err);
+    if (rc < 0) {
+        archive_fail(archive, err);
+        return rc;
+    }
+    writer->pending_bytes = 0;
+    archive_notify(archive, touched, apply_touched(writer->apply, touched, TOUCHED_MAX));
+    return 0;
+}
+
+int writer_roll_store(struct emlfs_archive *archive, struct emlfs_err *err)
+{
+    int rc = writer_commit(archive, err);
+
+    if (rc == 0)
+        rc = pack_finish(archive, err);
+    if (rc == 0)
+        rc = archive_add_store(archive, err);
+    if (rc == 0)
+        rc = pack_begin(archive, err);
+    if (rc < 0)
+        archive_fail(archive, err);
+    return rc;
+}
