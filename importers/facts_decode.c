@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The only file that calls GMime: decodes single field values that were bounded before. Values that
+ * hold raw 8-bit bytes are made UTF-8 first, so GMime never has to guess a charset for them.
+ */
+#include <pthread.h>
+#include <stdlib.h>
+
+#include <gmime/gmime.h>
+
+#include "facts.h"
+
+#define DATE_MAX_BYTES 200u
+#define FILETIME_EPOCH_SEC 11644473600 /* 1601-01-01 to 1970-01-01 */
+
+static void gmime_start(void)
+{
+    g_mime_init();
+}
+
+void facts_decode_init(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, gmime_start);
+}
+
+static bool is_ascii(const char *text, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        if ((uint8_t)text[i] >= 0x80)
+            return false;
+    }
+    return true;
+}
+
+/* text in the given charset as UTF-8, or NULL. */
+static char *converted(const char *text, size_t len, const char *charset)
+{
+    GError *error = NULL;
+    char *utf8 = g_convert(text, (gssize)len, "UTF-8", charset, NULL, NULL, &error);
+    g_clear_error(&error);
+    return utf8;
+}
+
+/* windows-1252, whose five unassigned bytes become blanks: this never fails. */
+static char *converted_western(char *text, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        if (strchr("\x81\x8d\x8f\x90\x9d", text[i]))
+            text[i] = ' ';
+    }
+    char *utf8 = converted(text, len, "windows-1252");
+    return utf8 ? utf8 : g_utf8_make_valid(text, (gssize)len);
+}
+
+/* Takes text; returns it as UTF-8: what it is, else the given charset, else windows-1252. */
+static char *utf8_of(char *text, size_t len, const char *charset)
+{
+    bool japanese = strstr(text, "\x1b$") != NULL || strstr(text, "\x1b(") != NULL;
+    if (!japanese && (is_ascii(text, len) || g_utf8_validate(text, (gssize)len, NULL)))
+        return text;
+    char *utf8 = japanese ? converted(text, len, "ISO-2022-JP") : NULL;
+    if (utf8 == NULL && charset[0] != '\0' && g_ascii_strcasecmp(charset, "utf-8") != 0)
+        utf8 = converted(text, len, charset);
+    if (utf8 == NULL)
+        utf8 = converted_western(text, len);
+    g_free(text);
+    return utf8;
+}
+
+/* The value unfolded (RFC 5322 2.2.3), in UTF-8; other line ends and NUL bytes are blanks. */
+static char *value_text(struct emlfs_span value, const char *charset)
+{
+    while (value.len > 0 && value.data[0] <= ' ') {
+        value.data++;
+        value.len--;
+    }
+    if (value.len > FACTS_FIELD_MAX_BYTES)
+        value.len = FACTS_FIELD_MAX_BYTES;
+    char *text = g_malloc(value.len + 1);
+    size_t len = 0;
+    for (size_t i = 0; i < value.len; i++) {
+        uint8_t c = value.data[i];
+        bool line_end = c == '\r' || c == '\n';
+        if (line_end && i + 1 < value.len && strchr("\r\n\t ", value.data[i + 1]) != NULL)
+            continue;
+        text[len++] = c == '\0' || line_end ? ' ' : (char)c;
+    }
+    text[len] = '\0';
+    return utf8_of(text, len, charset);
+}
+
+int facts_decode_text(struct emlfs_span value, const char *charset, struct emlfs_buf *out)
+{
+    char *text = value_text(value, charset);
+    char *decoded = g_mime_utils_header_decode_text(NULL, text);
+    size_t len = strlen(decoded);
+    while (len > 0 && decoded[len - 1] == ' ')
+        len--;
+    int rc = emlfs_buf_append(out, decoded, len);
+    g_free(decoded);
+    g_free(text);
+    return rc;
+}
+
+/* Append name, as a quoted string where message.h's list form would else be ambiguous. */
+static int name_append(struct emlfs_buf *out, const char *name)
+{
+    size_t len = strlen(name);
+    if (strpbrk(name, ",<>\"\\") == NULL)
+        return emlfs_buf_append(out, name, len);
+    int rc = emlfs_buf_append_u8(out, '"');
+    for (size_t i = 0; rc == 0 && i < len; i++) {
+        if (name[i] == '"' || name[i] == '\\')
+            rc = emlfs_buf_append_u8(out, '\\');
+        if (rc == 0)
+            rc = emlfs_buf_append_u8(out, (uint8_t)name[i]);
+    }
+    return rc == 0 ? emlfs_buf_append_u8(out, '"') : rc;
+}
+
+static int mailbox_append(struct emlfs_buf *out, const char *name, const char *address)
+{
+    bool named = name != NULL && name[0] != '\0';
+    bool addressed = address != NULL && address[0] != '\0';
+    int rc = 0;
+    if (!named && !addressed)
+        return 0;
+    if (out->len > 0)
+        rc = emlfs_buf_append(out, ", ", 2);
+    if (rc == 0 && named)
+        rc = name_append(out, name);
+    if (rc < 0 || !addressed)
+        return rc;
+    rc = named ? emlfs_buf_append(out, " <", 2) : emlfs_buf_append_u8(out, '<');
+    if (rc == 0)
+        rc = emlfs_buf_append(out, address, strlen(address));
+    return rc == 0 ? emlfs_buf_append_u8(out, '>') : rc;
+}
+
+/* A group is its members; an empty one is its name. Depth of groups is bounded by FACTS_COLONS_MAX.
+ */
+static int addresses_append(struct emlfs_buf *out, InternetAddressList *list)
+{
+    int rc = 0;
+    int count = list ? internet_address_list_length(list) : 0;
+    for (int i = 0; rc == 0 && i < count; i++) {
+        InternetAddress *address = internet_address_list_get_address(list, i);
+        const char *name = internet_address_get_name(address);
+        if (INTERNET_ADDRESS_IS_MAILBOX(address)) {
+            rc = mailbox_append(
+                out, name, internet_address_mailbox_get_addr(INTERNET_ADDRESS_MAILBOX(address)));
+            continue;
+        }
+        InternetAddressList *members =
+            internet_address_group_get_members(INTERNET_ADDRESS_GROUP(address));
+        if (members && internet_address_list_length(members) > 0)
+            rc = addresses_append(out, members);
+        else
+            rc = mailbox_append(out, name, NULL);
+    }
+    return rc;
+}
+
+int facts_decode_addresses(struct emlfs_span value, const char *charset, struct emlfs_buf *out)
+{
+    size_t before = out->len;
+    char *text = value_text(value, charset);
+    InternetAddressList *list = internet_address_list_parse(NULL, text);
+    int rc = addresses_append(out, list);
+    /* nothing recognised: the text as it stands says more than nothing */
+    if (rc == 0 && out->len == before && before == 0)
+        rc = facts_decode_text(value, charset, out);
+    if (list)
+        g_object_unref(list);
+    g_free(text);
+    return rc;
+}
+
+/* "... FILETIME=[89ABCDEF:01C59839]": low and high half of 100 ns since 1601. */
+static bool filetime_read(const char *text, int64_t *ret_sec)
+{
+    unsigned low, high;
+    const char *filetime = strstr(text, "FILETIME=[");
+    if (filetime == NULL || sscanf(filetime, "FILETIME=[%8x:%8x]", &low, &high) != 2)
+        return false;
+    uint64_t ticks = (uint64_t)high << 32 | low;
+    *ret_sec = (int64_t)(ticks / 10000000) - FILETIME_EPOCH_SEC;
+    return true;
+}
+
+bool facts_decode_date(struct emlfs_span value, int64_t *ret_sec)
+{
+    bool found = false;
+    if (value.len > DATE_MAX_BYTES)
+        value.len = DATE_MAX_BYTES;
+    char *text = value_text(value, "");
+    if (!filetime_read(text, ret_sec)) {
+        GDateTime *date = g_mime_utils_header_decode_date(text);
+        if (date) {
+            *ret_sec = g_date_time_to_unix(date);
+            found = true;
+            g_date_time_unref(date);
+        }
+    } else {
+        found = true;
+    }
+    g_free(text);
+    return found;
+}
+
+static void text_copy(char *ret, size_t size, const char *text)
+{
+    size_t len = text ? strnlen(text, size - 1) : 0;
+    for (size_t i = 0; i < len; i++)
+        ret[i] = g_ascii_tolower(text[i]);
+    ret[len] = '\0';
+}
+
+static struct emlfs_span field_first(const struct facts_header *header, enum facts_field kind)
+{
+    return header->counts[kind] > 0 ? header->values[kind][0] : emlfs_span_of(NULL, 0);
+}
+
+static char *name_copy(const char *name)
+{
+    return name && name[0] != '\0' ? g_mime_utils_header_decode_text(NULL, name) : NULL;
+}
+
+static void type_decode(struct emlfs_span value, struct facts_content *ret)
+{
+    char *text = value_text(value, "");
+    GMimeContentType *type = g_mime_content_type_parse(NULL, text);
+    const char *boundary = type ? g_mime_content_type_get_parameter(type, "boundary") : NULL;
+    if (type) {
+        snprintf(ret->type, sizeof ret->type, "%s/%s", g_mime_content_type_get_media_type(type),
+                 g_mime_content_type_get_media_subtype(type));
+        text_copy(ret->type, sizeof ret->type, ret->type);
+        text_copy(ret->charset, sizeof ret->charset,
+                  g_mime_content_type_get_parameter(type, "charset"));
+        ret->name = name_copy(g_mime_content_type_get_parameter(type, "name"));
+        if (boundary && boundary[0] != '\0')
+            ret->boundary = g_strchomp(g_strdup(boundary));
+        g_object_unref(type);
+    }
+    g_free(text);
+}
+
+static void disposition_decode(struct emlfs_span value, struct facts_content *ret)
+{
+    char *text = value_text(value, "");
+    GMimeContentDisposition *disposition = g_mime_content_disposition_parse(NULL, text);
+    if (disposition) {
+        const char *kind = g_mime_content_disposition_get_disposition(disposition);
+        const char *name = g_mime_content_disposition_get_parameter(disposition, "filename");
+        ret->attached = kind && g_ascii_strcasecmp(kind, "attachment") == 0;
+        if (name && name[0] != '\0') {
+            g_free(ret->name);
+            ret->name = name_copy(name);
+        }
+        g_object_unref(disposition);
+    }
+    g_free(text);
+}
+
+void facts_decode_content(const struct facts_header *header, struct facts_content *ret,
+                          struct facts_note *note)
+{
+    struct emlfs_span type =
+        facts_header_bound_parameters(field_first(header, FIELD_CONTENT_TYPE), note);
+    struct emlfs_span disposition =
+        facts_header_bound_parameters(field_first(header, FIELD_DISPOSITION), note);
+    *ret = (struct facts_content){0};
+    if (type.len > 0)
+        type_decode(type, ret);
+    if (disposition.len > 0)
+        disposition_decode(disposition, ret);
+    if (ret->boundary && ret->boundary[0] == '\0') {
+        g_free(ret->boundary);
+        ret->boundary = NULL;
+    }
+}
+
+void facts_content_free(struct facts_content *content)
+{
+    g_free(content->boundary);
+    g_free(content->name);
+    content->boundary = NULL;
+    content->name = NULL;
+}

@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Parent of the facts worker: starts it, asks it, and outlives whatever a message does to it.
+ *
+ * Invariants:
+ *  1. A child that broke the protocol, took too long or died is killed and reaped before another is
+ *     started; children are reaped by pid only.
+ *  2. What emlfs_worker_facts returns passed emlfs_facts_decode in this process.
+ *  3. A message costs at most one child; when children cannot even be started, the call fails after
+ *     START_TRIES.
+ */
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "emlfs/base/os.h"
+#include "emlfs/importer.h"
+#include "facts.h"
+#include "worker.h"
+
+#define TIMEOUT_DEFAULT_MS 5000u
+#define START_TIMEOUT_MS 20000u
+#define START_TRIES 3u
+#define MEMORY_DEFAULT_BYTES (512ull << 20)
+#define REQUESTS_PER_CHILD 100000u /* then a fresh one: memory does not creep, nothing lives on */
+
+struct emlfs_worker {
+    char *exe;
+    unsigned timeout_ms;
+    uint64_t memory_bytes;
+    pid_t pid; /* 0: no child */
+    int fd;    /* -1: no child */
+    unsigned served;
+    struct emlfs_buf answer;
+};
+
+/* One exchange: what is to be sent, in three pieces, and where the answer goes. */
+struct exchange {
+    struct iovec out[2];
+    size_t out_count;
+    uint8_t *in;
+    size_t in_len;
+    int64_t deadline_ns;
+};
+
+static void worker_stop(struct emlfs_worker *worker)
+{
+    int status;
+    emlfs_os_close(&worker->fd);
+    if (worker->pid > 0) {
+        kill(worker->pid, SIGKILL);
+        while (waitpid(worker->pid, &status, 0) < 0 && errno == EINTR)
+            continue;
+    }
+    worker->pid = 0;
+    worker->served = 0;
+}
+
+static int send_some(int fd, struct exchange *exchange)
+{
+    struct msghdr message = {.msg_iov = exchange->out, .msg_iovlen = exchange->out_count};
+    ssize_t sent = sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent < 0)
+        return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+    size_t left = (size_t)sent;
+    while (exchange->out_count > 0 && left >= exchange->out[0].iov_len) {
+        left -= exchange->out[0].iov_len;
+        exchange->out[0] = exchange->out[1];
+        exchange->out_count--;
+    }
+    if (exchange->out_count > 0) {
+        exchange->out[0].iov_base = (uint8_t *)exchange->out[0].iov_base + left;
+        exchange->out[0].iov_len -= left;
+    }
+    return 0;
+}
+
+static int receive_some(int fd, struct exchange *exchange)
+{
+    ssize_t got = recv(fd, exchange->in, exchange->in_len, MSG_DONTWAIT);
+    if (got < 0)
+        return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+    if (got == 0)
+        return -EPIPE;
+    exchange->in += got;
+    exchange->in_len -= (size_t)got;
+    return 0;
+}
+
+static int wait_ready(int fd, short events, int64_t deadline_ns, short *ret_events)
+{
+    struct pollfd poll_fd = {.fd = fd, .events = events};
+    int64_t left_ns = deadline_ns - emlfs_os_monotonic_ns();
+    if (left_ns <= 0)
+        return -ETIMEDOUT;
+    int ready = poll(&poll_fd, 1, (int)(left_ns / 1000000) + 1);
+    if (ready < 0 && errno != EINTR)
+        return -errno;
+    *ret_events = ready > 0 ? poll_fd.revents : 0;
+    return 0;
+}
+
+/* Send all of out while watching for a hang-up, then read all of in. -ETIMEDOUT, -EPIPE, ... */
+static int exchange_run(int fd, struct exchange *exchange)
+{
+    while (exchange->out_count > 0 || exchange->in_len > 0) {
+        short events = 0;
+        bool sending = exchange->out_count > 0;
+        int rc = wait_ready(fd, sending ? POLLOUT : POLLIN, exchange->deadline_ns, &events);
+        if (rc == 0 && sending && (events & (POLLOUT | POLLERR | POLLHUP)))
+            rc = send_some(fd, exchange);
+        else if (rc == 0 && !sending && (events & (POLLIN | POLLERR | POLLHUP)))
+            rc = receive_some(fd, exchange);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+static int64_t deadline_after_ms(unsigned ms)
+{
+    return emlfs_os_monotonic_ns() + (int64_t)ms * 1000000;
+}
+
+/* The child's descriptors: its socket as 0 and 1, /dev/null as 2, nothing else. */
+static int spawn_files(posix_spawn_file_actions_t *files, int child_fd)
+{
+    int rc = posix_spawn_file_actions_adddup2(files, child_fd, STDIN_FILENO);
+    if (rc == 0)
+        rc = posix_spawn_file_actions_adddup2(files, child_fd, STDOUT_FILENO);
+#if !defined(__SANITIZE_ADDRESS__)
+    if (rc == 0)
+        rc = posix_spawn_file_actions_addopen(files, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+#endif
+    if (rc == 0)
+        rc = posix_spawn_file_actions_addclosefrom_np(files, STDERR_FILENO + 1);
+    return rc;
+}
+
+/* Its own process group (a terminal's Ctrl-C is not for it) and untouched signals. */
+static int spawn_attributes(posix_spawnattr_t *attributes)
+{
+    sigset_t none, all;
+    sigemptyset(&none);
+    sigfillset(&all);
+    int rc = posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK |
+                                                      POSIX_SPAWN_SETSIGDEF);
+    if (rc == 0)
+        rc = posix_spawnattr_setpgroup(attributes, 0);
+    if (rc == 0)
+        rc = posix_spawnattr_setsigmask(attributes, &none);
+    if (rc == 0)
+        rc = posix_spawnattr_setsigdefault(attributes, &all);
+    return rc;
+}
+
+/* Positive errno, as posix_spawn. The environment is made here: none of the parent's goes in. */
+static int child_spawn(struct emlfs_worker *worker, int child_fd)
+{
+    char memory[64];
+    char argv0[] = WORKER_ARGV0;
+    char locale[] = "LC_ALL=C";
+    char *argv[] = {argv0, NULL};
+    char *envp[] = {locale, memory, NULL};
+    posix_spawn_file_actions_t files;
+    posix_spawnattr_t attributes;
+    snprintf(memory, sizeof memory, WORKER_MEMORY_ENV "=%llu",
+             (unsigned long long)(worker->memory_bytes >> 20));
+    int rc = posix_spawn_file_actions_init(&files);
+    if (rc != 0)
+        return rc;
+    rc = posix_spawnattr_init(&attributes);
+    if (rc == 0) {
+        rc = spawn_files(&files, child_fd);
+        if (rc == 0)
+            rc = spawn_attributes(&attributes);
+        if (rc == 0)
+            rc = posix_spawn(&worker->pid, worker->exe, &files, &attributes, argv, envp);
+        posix_spawnattr_destroy(&attributes);
+    }
+    posix_spawn_file_actions_destroy(&files);
+    if (rc != 0)
+        worker->pid = 0;
+    return rc;
+}
+
+static int worker_start(struct emlfs_worker *worker, struct emlfs_err *err)
+{
+    int pair[2];
+    struct worker_hello hello = {0};
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+        return emlfs_err_sys(err, errno, "worker", "no socket pair");
+    worker->fd = pair[0];
+    int rc = child_spawn(worker, pair[1]);
+    close(pair[1]);
+    if (rc != 0) {
+        emlfs_os_close(&worker->fd);
+        return emlfs_err_sys(err, rc, "worker", "cannot start %s", worker->exe);
+    }
+    struct exchange exchange = {.in = (uint8_t *)&hello,
+                                .in_len = sizeof hello,
+                                .deadline_ns = deadline_after_ms(START_TIMEOUT_MS)};
+    rc = exchange_run(worker->fd, &exchange);
+    if (rc == 0 && hello.magic == WORKER_MAGIC)
+        return 0;
+    worker_stop(worker);
+    return emlfs_err_set(err, EIO, "worker", "the facts worker did not start or is not confined");
+}
+
+/* A child that is there and, as far as can be seen, alive. */
+static int worker_ready(struct emlfs_worker *worker, struct emlfs_err *err)
+{
+    int status;
+    if (worker->pid > 0 && waitpid(worker->pid, &status, WNOHANG) == worker->pid) {
+        worker->pid = 0; /* reaped just now: its number may be another's */
+        worker_stop(worker);
+    }
+    if (worker->pid > 0 && worker->served >= REQUESTS_PER_CHILD)
+        worker_stop(worker);
+    int rc = 0;
+    for (unsigned tries = 0; worker->pid == 0 && tries < START_TRIES; tries++)
+        rc = worker_start(worker, err);
+    return rc;
+}
+
+static int facts_ask(struct emlfs_worker *worker, struct emlfs_span raw)
+{
+    size_t seen = raw.len < FACTS_SEEN_MAX_BYTES ? raw.len : FACTS_SEEN_MAX_BYTES;
+    struct worker_request request = {
+        .total_bytes = raw.len, .seen_bytes = (uint32_t)seen, .magic = WORKER_MAGIC};
+    struct worker_answer answer;
+    struct exchange exchange = {
+        .out = {{&request, sizeof request}, {(void *)(uintptr_t)raw.data, seen}},
+        .out_count = 2,
+        .in = (uint8_t *)&answer,
+        .in_len = sizeof answer,
+        .deadline_ns = deadline_after_ms(worker->timeout_ms),
+    };
+    int rc = exchange_run(worker->fd, &exchange);
+    if (rc < 0)
+        return rc;
+    if (answer.magic != WORKER_MAGIC || answer.facts_bytes > EMLFS_FACTS_MAX_BYTES)
+        return -EPROTO;
+    emlfs_buf_clear(&worker->answer);
+    rc = emlfs_buf_reserve(&worker->answer, answer.facts_bytes);
+    if (rc < 0)
+        return rc;
+    exchange.in = worker->answer.data;
+    exchange.in_len = answer.facts_bytes;
+    rc = exchange_run(worker->fd, &exchange);
+    if (rc == 0)
+        worker->answer.len = answer.facts_bytes;
+    return rc;
+}
+
+/* Ask and check. -ENOMEM; any other error is what the message did to the child. */
+static int facts_checked(struct emlfs_worker *worker, struct emlfs_span raw)
+{
+    struct emlfs_facts facts;
+    int rc = facts_ask(worker, raw);
+    if (rc == 0 && emlfs_facts_decode(emlfs_buf_view(&worker->answer), &facts, NULL) < 0)
+        rc = -EPROTO;
+    worker->served++;
+    return rc;
+}
+
+static const char *failure_reason(int rc)
+{
+    if (rc == -ETIMEDOUT)
+        return "the parser took too long";
+    return rc == -EPROTO ? "the parser gave an impossible answer" : "the parser crashed";
+}
+
+int emlfs_worker_facts(struct emlfs_worker *worker, struct emlfs_span raw,
+                       struct emlfs_buf *ret_facts, struct emlfs_err *err)
+{
+    int rc = worker_ready(worker, err);
+    if (rc < 0)
+        return rc;
+    rc = facts_checked(worker, raw);
+    if (rc == 0)
+        rc = emlfs_buf_append(ret_facts, worker->answer.data, worker->answer.len);
+    else if (rc != -ENOMEM) {
+        worker_stop(worker);
+        rc = facts_unparsed(failure_reason(rc), ret_facts);
+    } else {
+        worker_stop(worker);
+    }
+    return rc < 0 ? emlfs_err_sys(err, -rc, "worker", "no room for facts") : 0;
+}
+
+int emlfs_worker_new(const struct emlfs_worker_config *config, struct emlfs_worker **ret_worker,
+                     struct emlfs_err *err)
+{
+    struct emlfs_worker *worker = calloc(1, sizeof *worker);
+    *ret_worker = NULL;
+    if (worker)
+        worker->exe = strdup(config->exe);
+    if (worker == NULL || worker->exe == NULL) {
+        free(worker);
+        return emlfs_err_sys(err, ENOMEM, "worker", "no facts worker");
+    }
+    worker->timeout_ms = config->timeout_ms ? config->timeout_ms : TIMEOUT_DEFAULT_MS;
+    worker->memory_bytes = config->memory_bytes ? config->memory_bytes : MEMORY_DEFAULT_BYTES;
+    worker->fd = -1;
+    worker->answer = EMLFS_BUF_INIT(EMLFS_FACTS_MAX_BYTES);
+    int rc = worker_ready(worker, err);
+    if (rc < 0)
+        emlfs_worker_free(worker);
+    else
+        *ret_worker = worker;
+    return rc;
+}
+
+void emlfs_worker_free(struct emlfs_worker *worker)
+{
+    if (worker == NULL)
+        return;
+    worker_stop(worker);
+    emlfs_buf_free(&worker->answer);
+    free(worker->exe);
+    free(worker);
+}

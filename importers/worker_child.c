@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The facts worker's own side. It starts with two descriptors and no secret, locks itself in before
+ * it reads a byte, and then answers requests until its input ends.
+ */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "emlfs/base/os.h"
+#include "emlfs/importer.h"
+#include "facts.h"
+#include "worker.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/lsan_interface.h>
+#endif
+
+/* 1: read, 0: end of input before the first byte, -errno. */
+static int request_read(struct worker_request *request, struct emlfs_buf *message)
+{
+    ssize_t got = emlfs_os_read_full(STDIN_FILENO, request, sizeof *request);
+    if (got <= 0)
+        return (int)got;
+    if (got != sizeof *request || request->magic != WORKER_MAGIC ||
+        request->seen_bytes > FACTS_SEEN_MAX_BYTES || request->total_bytes < request->seen_bytes)
+        return -EINVAL;
+    emlfs_buf_clear(message);
+    int rc = emlfs_buf_reserve(message, request->seen_bytes);
+    if (rc < 0)
+        return rc;
+    got = emlfs_os_read_full(STDIN_FILENO, message->data, request->seen_bytes);
+    if (got < 0)
+        return (int)got;
+    message->len = (size_t)got;
+    return message->len == request->seen_bytes ? 1 : -EINVAL;
+}
+
+static int answer_write(const struct emlfs_buf *facts)
+{
+    struct worker_answer answer = {.facts_bytes = (uint32_t)facts->len, .magic = WORKER_MAGIC};
+    int rc = emlfs_os_write_all(STDOUT_FILENO, &answer, sizeof answer);
+    return rc == 0 ? emlfs_os_write_all(STDOUT_FILENO, facts->data, facts->len) : rc;
+}
+
+static int requests_serve(struct emlfs_buf *message, struct emlfs_buf *facts)
+{
+    struct worker_request request;
+    int rc;
+    while ((rc = request_read(&request, message)) > 0) {
+        emlfs_buf_clear(facts);
+        const struct facts_source source = {emlfs_buf_view(message), request.total_bytes};
+        rc = facts_parse(&source, facts);
+        if (rc == 0)
+            rc = answer_write(facts);
+        if (rc < 0)
+            break;
+    }
+    return rc;
+}
+
+int emlfs_worker_main(void)
+{
+    struct emlfs_buf message = EMLFS_BUF_INIT(FACTS_SEEN_MAX_BYTES);
+    struct emlfs_buf facts = EMLFS_BUF_INIT(EMLFS_FACTS_MAX_BYTES);
+    const char *limit = getenv(WORKER_MEMORY_ENV);
+    uint64_t memory_mib = limit ? strtoul(limit, NULL, 10) : 0;
+#if defined(__SANITIZE_ADDRESS__)
+    __lsan_do_leak_check(); /* at exit it would need ptrace; once done it is not repeated */
+#endif
+    worker_preload();
+    int rc = worker_confine(memory_mib << 20);
+    if (rc == 0) {
+        struct worker_hello hello = {.magic = WORKER_MAGIC, .memory_mib = (uint32_t)memory_mib};
+        rc = emlfs_os_write_all(STDOUT_FILENO, &hello, sizeof hello);
+    }
+    if (rc == 0)
+        rc = requests_serve(&message, &facts);
+    emlfs_buf_free(&message);
+    emlfs_buf_free(&facts);
+    return rc == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
