@@ -1,0 +1,497 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The tree as callers see it, over a real archive: rights, names, node ids, listing order. */
+#include <ftw.h>
+#include <pwd.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "emlfs/importer.h"
+#include "emlfs/ingest.h"
+#include "emlfs/message.h"
+#include "emlfs/view.h"
+
+#define INBOX_MESSAGES 300u /* more than two batches of a directory handle */
+
+struct fixture {
+    char path[64];
+    struct emlfs_archive *archive;
+    struct emlfs_bindings *bindings;
+    struct emlfs_view *view;
+    struct emlfs_user alice, bob;
+    struct emlfs_folder_id inbox, below, bob_inbox;
+    struct emlfs_subject is_alice, is_bob, is_root, is_other;
+};
+
+static void check(int rc, const struct emlfs_err *err)
+{
+    if (rc < 0)
+        fail_msg("%d: %s: %s", rc, err->module, err->text);
+}
+
+static uid_t uid_named(const char *name)
+{
+    const struct passwd *entry = getpwnam(name);
+
+    assert_non_null(entry);
+    return entry->pw_uid;
+}
+
+static int item_prepare(void *arg, unsigned worker, struct emlfs_ingest_item *item,
+                        struct emlfs_err *err)
+{
+    struct emlfs_facts facts = {.date_source = EMLFS_DATE_NONE};
+
+    (void)arg, (void)worker, (void)err;
+    item->mtime_ns = 1700000000123456789ll;
+    (void)snprintf(item->stem, sizeof(item->stem), "2026-03-01 0913 Bob - Test");
+    if (item->facts.max_bytes == 0)
+        item->facts.max_bytes = EMLFS_FACTS_MAX_BYTES;
+    return emlfs_facts_encode(&facts, &item->facts);
+}
+
+static void item_done(void *arg, struct emlfs_ingest_item *item)
+{
+    unsigned *failed = arg;
+
+    if (item->verdict == EMLFS_INGEST_REJECTED)
+        ++*failed;
+    emlfs_ingest_item_free(item);
+}
+
+static void put_message(struct emlfs_ingest *ingest, struct emlfs_folder_id folder,
+                        struct emlfs_user_id user, unsigned number)
+{
+    struct emlfs_ingest_item *item = emlfs_ingest_item_new();
+    struct emlfs_err err = {.code = 0};
+    char text[200];
+
+    assert_non_null(item);
+    (void)snprintf(text, sizeof(text), "Subject: number %u\r\n\r\nbody of %u\r\n", number, number);
+    if (item->raw.max_bytes == 0)
+        item->raw.max_bytes = sizeof(text);
+    assert_int_equal(emlfs_buf_append(&item->raw, text, strlen(text)), 0);
+    item->folder = folder;
+    item->user = user;
+    check(emlfs_ingest_put(ingest, item, &err), &err);
+}
+
+/* Messages first...first + n - 1 into folder. */
+static void load(struct fixture *f, struct emlfs_folder_id folder, struct emlfs_user_id user,
+                 unsigned first, unsigned n)
+{
+    unsigned failed = 0;
+    const struct emlfs_ingest_options options = {
+        .prepare = item_prepare, .done = item_done, .arg = &failed};
+    struct emlfs_ingest_totals totals;
+    struct emlfs_err err = {.code = 0};
+    struct emlfs_ingest *ingest;
+
+    check(emlfs_ingest_begin(f->archive, &options, &ingest, &err), &err);
+    for (unsigned i = 0; i < n; i++)
+        put_message(ingest, folder, user, first + i);
+    check(emlfs_ingest_end(ingest, true, &totals, &err), &err);
+    assert_int_equal(failed, 0);
+}
+
+static int status_text(void *arg, struct emlfs_buf *ret_json)
+{
+    (void)arg;
+    return emlfs_buf_append(ret_json, "{\"here\":1}\n", 11);
+}
+
+static void make_users(struct fixture *f, struct emlfs_err *err)
+{
+    check(emlfs_user_add(f->archive, "alice", "daemon", EMLFS_USER_ADMIN, &f->alice, err), err);
+    check(emlfs_user_add(f->archive, "bob", "bin", 0, &f->bob, err), err);
+    check(emlfs_archive_folder_make(f->archive, f->alice.archive, f->alice.id, "Inbox", &f->inbox,
+                                    err),
+          err);
+    check(emlfs_archive_folder_make(f->archive, f->inbox, f->alice.id, "Below", &f->below, err),
+          err);
+    check(emlfs_archive_folder_make(f->archive, f->bob.archive, f->bob.id, "Inbox", &f->bob_inbox,
+                                    err),
+          err);
+}
+
+static int setup(void **state)
+{
+    struct fixture *f = calloc(1, sizeof(*f));
+    char recovery[EMLFS_RECOVERY_KEY_TEXT_MAX];
+    struct emlfs_archive_options options = {.workers = 1, .clock = emlfs_clock_system()};
+    struct emlfs_view_options view = {.status = status_text};
+    struct emlfs_init_options init = {.name = "test"};
+    struct emlfs_err err = {.code = 0};
+
+    assert_non_null(f);
+    (void)snprintf(f->path, sizeof(f->path), "/tmp/emlfs-view-XXXXXX");
+    assert_non_null(mkdtemp(f->path));
+    check(emlfs_archive_init(f->path, &init, recovery, &err), &err);
+    options.path = f->path;
+    check(emlfs_archive_open(&options, &f->archive, &err), &err);
+    assert_int_equal(emlfs_bindings_new(f->archive, &f->bindings), 0);
+    make_users(f, &err);
+    emlfs_bindings_refresh(f->bindings);
+    view.archive = f->archive;
+    view.bindings = f->bindings;
+    check(emlfs_view_new(&view, &f->view, &err), &err);
+    f->is_alice.uid = uid_named("daemon");
+    f->is_bob.uid = uid_named("bin");
+    f->is_other.uid = uid_named("nobody");
+    load(f, f->inbox, f->alice.id, 0, INBOX_MESSAGES);
+    load(f, f->below, f->alice.id, 7, 1);
+    load(f, f->bob_inbox, f->bob.id, 7, 2);
+    load(f, f->bob_inbox, f->bob.id, 9000, 1);
+    *state = f;
+    return 0;
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *walk)
+{
+    (void)st, (void)type, (void)walk;
+    return remove(path);
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    struct emlfs_err err = {.code = 0};
+
+    emlfs_view_free(f->view);
+    emlfs_bindings_free(f->bindings);
+    check(emlfs_archive_close(f->archive, &err), &err);
+    (void)nftw(f->path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    free(f);
+    return 0;
+}
+
+static int lookup(struct fixture *f, const struct emlfs_subject *subject, emlfs_node parent,
+                  const char *name, struct emlfs_attr *ret)
+{
+    struct emlfs_err err = {.code = 0};
+
+    return emlfs_view_lookup(f->view, subject, parent, name, ret, &err);
+}
+
+/* All entries but the dots; reopens at each position when resume is set. */
+struct listing {
+    unsigned n;
+    char names[INBOX_MESSAGES + 8][EMLFS_NAME_MAX_BYTES + 1];
+    struct emlfs_attr attrs[INBOX_MESSAGES + 8];
+};
+
+static int list(struct fixture *f, const struct emlfs_subject *subject, emlfs_node node,
+                bool resume, struct listing *ret)
+{
+    struct emlfs_view_dir *dir;
+    struct emlfs_attr attr;
+    const char *name;
+    uint64_t off = 0;
+    int rc;
+
+    ret->n = 0;
+    rc = emlfs_view_dir_open(f->view, subject, node, &dir, NULL);
+    if (rc < 0)
+        return rc;
+    while ((rc = emlfs_view_dir_next(dir, off, &name, &attr, &off, NULL)) == 0) {
+        if (strcmp(name, ".") != 0 && strcmp(name, "..") != 0) {
+            assert_true(ret->n < INBOX_MESSAGES + 8);
+            (void)snprintf(ret->names[ret->n], sizeof(ret->names[0]), "%s", name);
+            ret->attrs[ret->n++] = attr;
+        }
+        if (resume) {
+            emlfs_view_dir_free(dir);
+            assert_int_equal(emlfs_view_dir_open(f->view, subject, node, &dir, NULL), 0);
+        }
+    }
+    emlfs_view_dir_free(dir);
+    assert_int_equal(rc, -ENOENT);
+    return 0;
+}
+
+static void test_nodes(void **state)
+{
+    const struct emlfs_msg_id ids[] = {emlfs_msg_id_make(1, 0), emlfs_msg_id_make(1, UINT32_MAX),
+                                       emlfs_msg_id_make(EMLFS_STORE_NO_MAX, 77)};
+    struct emlfs_user_id user;
+    struct emlfs_msg_id id;
+
+    (void)state;
+    for (unsigned i = 0; i < 3; i++)
+        for (unsigned u = 0; u < 65536; u += 13107) {
+            emlfs_node node = emlfs_view_message_node((struct emlfs_user_id){(uint16_t)u}, ids[i]);
+
+            assert_true(emlfs_view_node_message(node, &user, &id));
+            assert_int_equal(user.v, u);
+            assert_true(id.v == ids[i].v);
+            assert_false(emlfs_view_node_dir_shared(node));
+        }
+    assert_true(
+        emlfs_view_node_dir_shared(emlfs_view_folder_node((struct emlfs_folder_id){UINT32_MAX})));
+    assert_false(emlfs_view_node_dir_shared(EMLFS_NODE_ROOT));
+    assert_false(emlfs_view_node_message(EMLFS_NODE_ROOT, &user, &id));
+}
+
+static void test_root(void **state)
+{
+    struct fixture *f = *state;
+    struct listing *l = malloc(sizeof(*l));
+    struct emlfs_attr attr;
+
+    assert_int_equal(list(f, &f->is_alice, EMLFS_NODE_ROOT, false, l), 0);
+    assert_int_equal(l->n, 1);
+    assert_string_equal(l->names[0], "alice");
+    assert_false(l->attrs[0].name_shared);
+    assert_int_equal(list(f, &f->is_other, EMLFS_NODE_ROOT, false, l), 0);
+    assert_int_equal(l->n, 0);
+    assert_int_equal(list(f, &f->is_root, EMLFS_NODE_ROOT, false, l), 0);
+    assert_int_equal(l->n, 0);
+    assert_int_equal(lookup(f, &f->is_alice, EMLFS_NODE_ROOT, "alice", &attr), 0);
+    assert_int_equal(attr.st.st_mode, S_IFDIR | 0550);
+    assert_int_equal(attr.st.st_uid, f->is_alice.uid);
+    assert_int_equal(lookup(f, &f->is_alice, EMLFS_NODE_ROOT, "bob", &attr), -ENOENT);
+    assert_int_equal(lookup(f, &f->is_alice, EMLFS_NODE_ROOT, "Alice", &attr), -ENOENT);
+    assert_int_equal(lookup(f, &f->is_other, EMLFS_NODE_ROOT, "alice", &attr), -ENOENT);
+    free(l);
+}
+
+/* Uid 0 sees a top directory and nothing below it. */
+static void test_uid_zero(void **state)
+{
+    struct fixture *f = *state;
+    struct emlfs_view_dir *dir;
+    struct emlfs_view_file *file;
+    struct emlfs_attr top, attr, mine;
+    struct listing *l = malloc(sizeof(*l));
+
+    assert_int_equal(lookup(f, &f->is_root, EMLFS_NODE_ROOT, "alice", &top), 0);
+    assert_int_equal(emlfs_view_getattr(f->view, &f->is_root, top.node, &attr, NULL), 0);
+    assert_int_equal(lookup(f, &f->is_root, top.node, "Inbox", &attr), -EACCES);
+    assert_int_equal(emlfs_view_dir_open(f->view, &f->is_root, top.node, &dir, NULL), -EACCES);
+    assert_int_equal(emlfs_view_access(f->view, &f->is_root, top.node, NULL), -EACCES);
+    assert_int_equal(
+        emlfs_view_getattr(f->view, &f->is_root, emlfs_view_folder_node(f->inbox), &attr, NULL),
+        -EACCES);
+    assert_int_equal(list(f, &f->is_alice, emlfs_view_folder_node(f->inbox), false, l), 0);
+    mine = l->attrs[5];
+    assert_int_equal(emlfs_view_getattr(f->view, &f->is_root, mine.node, &attr, NULL), -EACCES);
+    assert_int_equal(emlfs_view_file_open(f->view, &f->is_root, mine.node, &file, NULL), -EACCES);
+    free(l);
+}
+
+/* Every node of alice's archive, asked for by everybody else in every way. */
+static void test_others(void **state)
+{
+    struct fixture *f = *state;
+    const struct emlfs_subject *others[] = {&f->is_bob, &f->is_other};
+    struct listing *l = malloc(sizeof(*l));
+    struct emlfs_view_file *file;
+    struct emlfs_view_dir *dir;
+    struct emlfs_attr attr;
+
+    assert_int_equal(list(f, &f->is_alice, emlfs_view_folder_node(f->inbox), false, l), 0);
+    for (unsigned who = 0; who < 2; who++) {
+        const struct emlfs_subject *s = others[who];
+        emlfs_node inbox = emlfs_view_folder_node(f->inbox);
+
+        assert_int_equal(emlfs_view_getattr(f->view, s, inbox, &attr, NULL), -ENOENT);
+        assert_int_equal(emlfs_view_dir_open(f->view, s, inbox, &dir, NULL), -ENOENT);
+        for (unsigned i = 0; i < l->n; i++) {
+            emlfs_node node = l->attrs[i].node;
+
+            assert_int_equal(lookup(f, s, inbox, l->names[i], &attr), -ENOENT);
+            assert_int_equal(emlfs_view_getattr(f->view, s, node, &attr, NULL), -ENOENT);
+            assert_int_equal(emlfs_view_access(f->view, s, node, NULL), -ENOENT);
+            if (S_ISREG(l->attrs[i].st.st_mode))
+                assert_int_equal(emlfs_view_file_open(f->view, s, node, &file, NULL), -ENOENT);
+        }
+    }
+    free(l);
+}
+
+static void test_listing(void **state)
+{
+    struct fixture *f = *state;
+    struct listing *l = malloc(sizeof(*l)), *again = malloc(sizeof(*again));
+    emlfs_node inbox = emlfs_view_folder_node(f->inbox);
+    struct emlfs_attr attr;
+
+    assert_int_equal(list(f, &f->is_alice, inbox, false, l), 0);
+    assert_int_equal(l->n, INBOX_MESSAGES + 1);
+    assert_string_equal(l->names[0], "Below");
+    assert_int_equal(list(f, &f->is_alice, inbox, true, again), 0);
+    assert_int_equal(again->n, l->n);
+    for (unsigned i = 0; i < l->n; i++) {
+        assert_string_equal(l->names[i], again->names[i]);
+        assert_memory_equal(&l->attrs[i].st, &again->attrs[i].st, sizeof(struct stat));
+        assert_int_equal(lookup(f, &f->is_alice, inbox, l->names[i], &attr), 0);
+        assert_true(attr.node == l->attrs[i].node && attr.name_shared);
+        assert_memory_equal(&attr.st, &l->attrs[i].st, sizeof(struct stat));
+        if (i > 0) {
+            assert_int_equal(attr.st.st_mode, S_IFREG | 0440);
+            assert_int_equal(attr.st.st_blocks, (attr.st.st_size + 511) / 512);
+            assert_true(attr.st.st_ino >> 63 == 1);
+        }
+    }
+    free(l);
+    free(again);
+}
+
+/* Mail that arrives in the middle of a listing comes at its end, and nothing comes twice. */
+static void test_listing_grows(void **state)
+{
+    struct fixture *f = *state;
+    emlfs_node node = emlfs_view_folder_node(f->bob_inbox);
+    struct emlfs_view_dir *dir;
+    struct emlfs_attr attr;
+    const char *name;
+    uint64_t off = 0;
+    unsigned n = 0, before;
+    struct listing *l = malloc(sizeof(*l));
+
+    assert_int_equal(list(f, &f->is_bob, node, false, l), 0);
+    before = l->n;
+    assert_int_equal(emlfs_view_dir_open(f->view, &f->is_bob, node, &dir, NULL), 0);
+    while (emlfs_view_dir_next(dir, off, &name, &attr, &off, NULL) == 0)
+        if (++n == 3)
+            load(f, f->bob_inbox, f->bob.id, 20000, 5);
+    emlfs_view_dir_free(dir);
+    assert_true(n >= before + 2);
+    assert_int_equal(list(f, &f->is_bob, node, true, l), 0);
+    assert_int_equal(l->n, before + 5);
+    free(l);
+}
+
+static void test_same_inode(void **state)
+{
+    struct fixture *f = *state;
+    struct listing *mine = malloc(sizeof(*mine)), *theirs = malloc(sizeof(*theirs));
+    unsigned shared = 0;
+
+    assert_int_equal(list(f, &f->is_alice, emlfs_view_folder_node(f->inbox), false, mine), 0);
+    assert_int_equal(list(f, &f->is_bob, emlfs_view_folder_node(f->bob_inbox), false, theirs), 0);
+    for (unsigned i = 0; i < mine->n; i++)
+        for (unsigned k = 0; k < theirs->n; k++)
+            if (mine->attrs[i].st.st_ino == theirs->attrs[k].st.st_ino) {
+                shared++;
+                assert_true(mine->attrs[i].node != theirs->attrs[k].node);
+            }
+    assert_int_equal(shared, 2);
+    /* message 7 is in two folders of alice and counts its links there alone */
+    assert_int_equal(list(f, &f->is_alice, emlfs_view_folder_node(f->below), false, mine), 0);
+    assert_int_equal(mine->n, 1);
+    assert_int_equal(mine->attrs[0].st.st_nlink, 2);
+    free(mine);
+    free(theirs);
+}
+
+static void read_and_check(struct fixture *f, const struct emlfs_attr *attr)
+{
+    struct emlfs_view_file *file;
+    struct emlfs_err err = {.code = 0};
+    char data[256];
+    ssize_t n;
+
+    check(emlfs_view_file_open(f->view, &f->is_alice, attr->node, &file, &err), &err);
+    n = emlfs_view_file_pread(file, data, sizeof(data), 0, &err);
+    assert_int_equal(n, attr->st.st_size);
+    assert_memory_equal(data, "Subject: number ", 16);
+    assert_int_equal(emlfs_view_file_pread(file, data + 100, 5, 3, &err), 5);
+    assert_memory_equal(data + 100, data + 3, 5);
+    assert_int_equal(emlfs_view_file_pread(file, data, 5, (uint64_t)n, &err), 0);
+    assert_int_equal(emlfs_view_file_pread(file, data, 5, UINT64_MAX / 2, &err), 0);
+    emlfs_view_file_free(file);
+}
+
+static void test_reading(void **state)
+{
+    struct fixture *f = *state;
+    struct listing *l = malloc(sizeof(*l));
+    struct emlfs_view_file *file;
+    struct emlfs_attr attr;
+    char data[64];
+
+    assert_int_equal(list(f, &f->is_alice, emlfs_view_folder_node(f->inbox), false, l), 0);
+    for (unsigned i = 1; i < l->n; i += 37)
+        read_and_check(f, &l->attrs[i]);
+    assert_int_equal(emlfs_view_file_open(f->view, &f->is_alice, l->attrs[0].node, &file, NULL),
+                     -EISDIR);
+    assert_int_equal(lookup(f, &f->is_other, EMLFS_NODE_ROOT, ".emlfs", &attr), 0);
+    assert_int_equal(lookup(f, &f->is_other, attr.node, "status.json", &attr), 0);
+    assert_false(attr.shared);
+    assert_int_equal(emlfs_view_file_open(f->view, &f->is_other, attr.node, &file, NULL), 0);
+    assert_int_equal(emlfs_view_file_pread(file, data, sizeof(data), 0, NULL), 11);
+    assert_int_equal(emlfs_view_file_pread(file, data, sizeof(data), 9, NULL), 2);
+    emlfs_view_file_free(file);
+    free(l);
+}
+
+static void test_by_id(void **state)
+{
+    struct fixture *f = *state;
+    struct listing *l = malloc(sizeof(*l));
+    struct emlfs_attr control, by_id, attr;
+    char name[EMLFS_MSG_ID_TEXT_MAX + 8];
+    struct emlfs_user_id user;
+    struct emlfs_msg_id id;
+
+    assert_int_equal(lookup(f, &f->is_bob, EMLFS_NODE_ROOT, ".emlfs", &control), 0);
+    assert_int_equal(lookup(f, &f->is_bob, control.node, "by-id", &by_id), 0);
+    assert_int_equal(list(f, &f->is_bob, by_id.node, false, l), 0);
+    assert_int_equal(l->n, 0);
+    assert_int_equal(list(f, &f->is_alice, emlfs_view_folder_node(f->inbox), false, l), 0);
+    assert_true(emlfs_view_node_message(l->attrs[1].node, &user, &id));
+    emlfs_msg_id_format(id, name);
+    assert_int_equal(lookup(f, &f->is_alice, by_id.node, name, &attr), -ENOENT);
+    (void)snprintf(name + strlen(name), 8, ".eml");
+    assert_int_equal(lookup(f, &f->is_alice, by_id.node, name, &attr), 0);
+    assert_true(attr.node == l->attrs[1].node && !attr.name_shared);
+    assert_int_equal(lookup(f, &f->is_bob, by_id.node, name, &attr), -ENOENT);
+    assert_int_equal(lookup(f, &f->is_root, by_id.node, name, &attr), -ENOENT);
+    free(l);
+}
+
+static void test_bad_nodes(void **state)
+{
+    struct fixture *f = *state;
+    const emlfs_node nodes[] = {
+        0, 5, 99, 1ull << 61, (1ull << 62) | (1ull << 40), 1ull << 62, (1ull << 62) | 0xffffffffu};
+    char longer[300];
+    struct emlfs_attr attr;
+    struct emlfs_view_dir *dir;
+
+    for (unsigned i = 0; i < sizeof(nodes) / sizeof(nodes[0]); i++) {
+        assert_int_equal(emlfs_view_getattr(f->view, &f->is_alice, nodes[i], &attr, NULL), -ENOENT);
+        assert_int_equal(lookup(f, &f->is_alice, nodes[i], "x", &attr), -ENOENT);
+        assert_int_equal(emlfs_view_dir_open(f->view, &f->is_alice, nodes[i], &dir, NULL), -ENOENT);
+        assert_int_equal(emlfs_view_access(f->view, &f->is_alice, nodes[i], NULL), -ENOENT);
+    }
+    memset(longer, 'n', sizeof(longer));
+    longer[256] = '\0';
+    assert_int_equal(lookup(f, &f->is_alice, EMLFS_NODE_ROOT, longer, &attr), -ENAMETOOLONG);
+    longer[255] = '\0';
+    assert_int_equal(lookup(f, &f->is_alice, EMLFS_NODE_ROOT, longer, &attr), -ENOENT);
+    assert_int_equal(
+        lookup(f, &f->is_alice, emlfs_view_folder_node(f->inbox), "x [000001].eml", &attr),
+        -ENOENT);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_nodes),     cmocka_unit_test(test_root),
+        cmocka_unit_test(test_uid_zero),  cmocka_unit_test(test_others),
+        cmocka_unit_test(test_listing),   cmocka_unit_test(test_same_inode),
+        cmocka_unit_test(test_reading),   cmocka_unit_test(test_by_id),
+        cmocka_unit_test(test_bad_nodes), cmocka_unit_test(test_listing_grows),
+    };
+
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
