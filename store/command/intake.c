@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Intake: messages from a sink into the archive.
+ *
+ * Responsible for: who may file mail for whom; turning foreign folder paths into folders; facts,
+ * dates and names of new messages; one verdict for each message.
+ * Not responsible for: durability (ingest), parsing (the worker), what a source is (importers).
+ *
+ * I1  A message for which the sink returned 0 gets exactly one verdict before _end returns.
+ * I2  A folder is made only below the user archive; each component passed emlfs_name_folder.
+ * I3  Worker n of facts[] is used by ingest thread n alone.
+ */
+#include "intake.h"
+
+#include <stdlib.h>
+
+#include "emlfs/ingest.h"
+#include "emlfs/name.h"
+
+static int intake_top(struct emlfs_intake *intake, const struct emlfs_intake_options *options,
+                      struct emlfs_err *err)
+{
+    struct emlfs_user user;
+    uid_t uid;
+    int r = emlfs_user_by_name(intake->archive, options->user, &user, err);
+
+    if (r == -ENOENT)
+        return emlfs_err_set(err, ENOENT, "import", "no archive user %s", options->user);
+    if (r < 0)
+        return r;
+    bool own =
+        emlfs_bindings_uid(options->bindings, user.id, &uid) == 0 && uid == options->subject.uid;
+
+    if (!own && !emlfs_bindings_is_admin(options->bindings, &options->subject))
+        return emlfs_err_set(err, EACCES, "import", "only %s and administrators may import for %s",
+                             user.name, user.name);
+    if (user.flags & EMLFS_USER_REMOVED)
+        return emlfs_err_set(err, EPERM, "import", "archive user %s was removed", user.name);
+    intake->user = user.id;
+    intake->top = user.archive;
+    return 0;
+}
+
+/* Texts that stand in the message's name; the parser's answer is decoded as the foreign input it
+ * is. */
+static int intake_prepare(void *arg, unsigned worker, struct emlfs_ingest_item *item,
+                          struct emlfs_err *err)
+{
+    struct emlfs_intake *intake = arg;
+    struct emlfs_facts facts;
+    struct emlfs_name_input input = {.facts = &facts};
+    uint8_t source;
+    int r = 0;
+
+    if (worker >= intake->workers_n)
+        return emlfs_err_set(err, EINVAL, "import", "no worker %u", worker);
+    if (!intake->workers[worker])
+        r = emlfs_worker_new(&intake->worker_config, &intake->workers[worker], err);
+    if (r == 0)
+        r = emlfs_worker_facts(intake->workers[worker], emlfs_buf_view(&item->raw), &item->facts,
+                               err);
+    if (r == 0)
+        r = emlfs_facts_decode(emlfs_buf_view(&item->facts), &facts, err);
+    if (r < 0)
+        return r;
+    item->mtime_ns = emlfs_name_date_ns(&facts, item->file_time_sec,
+                                        emlfs_archive_now_ns(intake->archive), &source);
+    input.date_ns = item->mtime_ns;
+    input.sent = intake_folder_is_sent(intake, item->folder);
+    input.timezone = emlfs_archive_get_settings(intake->archive)->timezone;
+    r = emlfs_name_stem(&input, item->stem, sizeof(item->stem));
+    return r < 0 ? emlfs_err_sys(err, -r, "import", "naming the message") : 0;
+}
+
+static void intake_done(void *arg, struct emlfs_ingest_item *item)
+{
+    struct emlfs_intake *intake = arg;
+
+    if (intake->verdict)
+        intake->verdict(intake->arg, item->position ? item->position : "", item->verdict, item->id,
+                        item->verdict == EMLFS_INGEST_REJECTED ? item->err.text : "");
+    emlfs_ingest_item_free(item);
+}
+
+static int intake_item(struct emlfs_intake *intake, struct emlfs_source_message *message,
+                       struct emlfs_ingest_item **ret, struct emlfs_err *err)
+{
+    struct emlfs_folder_id folder;
+    int r = intake_folder(intake, message->folder, &folder, err);
+
+    if (r < 0)
+        return r;
+
+    struct emlfs_ingest_item *item = emlfs_ingest_item_new();
+
+    if (item)
+        item->position = strdup(message->position ? message->position : "");
+    if (!item || !item->position) {
+        emlfs_ingest_item_free(item);
+        return emlfs_err_set(err, ENOMEM, "import", "out of memory");
+    }
+    emlfs_buf_free(&item->raw);
+    item->raw = *message->raw;
+    *message->raw = EMLFS_BUF_INIT(item->raw.max_bytes);
+    item->folder = folder;
+    item->user = intake->user;
+    item->flags = message->flags;
+    item->file_time_sec = message->file_time_sec;
+    *ret = item;
+    return 0;
+}
+
+static void intake_reject(struct emlfs_intake *intake, const char *position, const char *reason)
+{
+    if (intake->verdict)
+        intake->verdict(intake->arg, position ? position : "", EMLFS_INGEST_REJECTED,
+                        (struct emlfs_msg_id){0}, reason);
+}
+
+/* Nothing is written: the archive only tells whether it has these bytes. */
+static int intake_dry(struct emlfs_intake *intake, struct emlfs_source_message *message,
+                      struct emlfs_err *err)
+{
+    bool has = false;
+    int r =
+        emlfs_archive_has(intake->archive, intake->user, emlfs_buf_view(message->raw), &has, err);
+
+    if (r == 0 && intake->verdict)
+        intake->verdict(intake->arg, message->position ? message->position : "",
+                        has ? EMLFS_INGEST_DUPLICATE : EMLFS_INGEST_ARCHIVED,
+                        (struct emlfs_msg_id){0}, "");
+    return r;
+}
+
+static int intake_message(void *arg, struct emlfs_source_message *message, struct emlfs_err *err)
+{
+    struct emlfs_intake *intake = arg;
+    struct emlfs_ingest_item *item = NULL;
+    struct emlfs_err why = {0};
+
+    if (message->raw->len > EMLFS_MESSAGE_MAX_BYTES) {
+        intake_reject(intake, message->position, "larger than 256 MiB");
+        return 0;
+    }
+    if (intake->dry_run)
+        return intake_dry(intake, message, err);
+
+    int r = intake_item(intake, message, &item, &why);
+
+    /* A folder path that cannot be is the message's fault; the rest goes on. */
+    if (r == -E2BIG || r == -EINVAL || r == -EILSEQ) {
+        intake_reject(intake, message->position, why.text);
+        return 0;
+    }
+    if (r < 0) {
+        if (err)
+            *err = why;
+        return r;
+    }
+    return emlfs_ingest_put(intake->ingest, item, err);
+}
+
+static int intake_sink_reject(void *arg, const char *position, const char *reason,
+                              struct emlfs_err *err)
+{
+    (void)err;
+    intake_reject(arg, position, reason);
+    return 0;
+}
+
+static int intake_sink_folder(void *arg, const char *folder, struct emlfs_err *err)
+{
+    struct emlfs_intake *intake = arg;
+    struct emlfs_folder_id id;
+    int r = intake->dry_run ? 0 : intake_folder(intake, folder, &id, err);
+
+    /* An impossible name of an empty folder costs nothing. */
+    return r == -E2BIG || r == -EINVAL || r == -EILSEQ ? 0 : r;
+}
+
+static void intake_free(struct emlfs_intake *intake)
+{
+    for (unsigned i = 0; i < intake->workers_n; i++)
+        emlfs_worker_free(intake->workers[i]);
+    free(intake->workers);
+    intake_folders_free(intake);
+    pthread_mutex_destroy(&intake->sent_lock);
+    free(intake);
+}
+
+/* A worker that cannot be started is found here, not once for every message. */
+static int intake_workers(struct emlfs_intake *intake, const char *exe, struct emlfs_err *err)
+{
+    intake->worker_config.exe = exe ? exe : "/proc/self/exe";
+    intake->workers_n = emlfs_archive_ingest_workers(intake->archive);
+    intake->workers = calloc(intake->workers_n ? intake->workers_n : 1, sizeof(*intake->workers));
+    if (!intake->workers)
+        return emlfs_err_set(err, ENOMEM, "import", "out of memory");
+    return emlfs_worker_new(&intake->worker_config, &intake->workers[0], err);
+}
+
+static int intake_start(struct emlfs_intake *intake, const struct emlfs_intake_options *options,
+                        struct emlfs_err *err)
+{
+    struct emlfs_ingest_options ingest = {
+        .prepare = intake_prepare, .done = intake_done, .arg = intake, .source = options->source};
+    int r = intake_top(intake, options, err);
+
+    if (r < 0 || intake->dry_run)
+        return r;
+    r = intake_workers(intake, options->worker_exe, err);
+    if (r == 0)
+        r = emlfs_ingest_begin(intake->archive, &ingest, &intake->ingest, err);
+    if (r < 0)
+        return r;
+    r = intake_base(intake, options->base_folder, err);
+    if (r < 0) {
+        struct emlfs_ingest_totals none;
+
+        emlfs_ingest_end(intake->ingest, false, &none, NULL);
+    }
+    return r;
+}
+
+int emlfs_intake_begin(const struct emlfs_intake_options *options, struct emlfs_intake **ret,
+                       struct emlfs_err *err)
+{
+    struct emlfs_intake *intake = calloc(1, sizeof(*intake));
+
+    if (!intake)
+        return emlfs_err_set(err, ENOMEM, "import", "out of memory");
+    intake->archive = options->archive;
+    intake->dry_run = options->dry_run;
+    intake->verdict = options->verdict;
+    intake->arg = options->arg;
+    pthread_mutex_init(&intake->sent_lock, NULL);
+    intake->sink = (struct emlfs_sink){.arg = intake,
+                                       .message = intake_message,
+                                       .reject = intake_sink_reject,
+                                       .folder = intake_sink_folder};
+
+    int r = intake_start(intake, options, err);
+
+    if (r < 0) {
+        intake_free(intake);
+        return r;
+    }
+    *ret = intake;
+    return 0;
+}
+
+const struct emlfs_sink *emlfs_intake_sink(struct emlfs_intake *intake)
+{
+    return &intake->sink;
+}
+
+int emlfs_intake_flush(struct emlfs_intake *intake, struct emlfs_err *err)
+{
+    return intake->dry_run ? 0 : emlfs_ingest_flush(intake->ingest, err);
+}
+
+int emlfs_intake_end(struct emlfs_intake *intake, bool complete,
+                     struct emlfs_ingest_totals *ret_totals, struct emlfs_err *err)
+{
+    struct emlfs_ingest_totals totals = {0};
+    int r = intake->dry_run ? 0 : emlfs_ingest_end(intake->ingest, complete, &totals, err);
+
+    if (ret_totals)
+        *ret_totals = totals;
+    intake_free(intake);
+    return r;
+}

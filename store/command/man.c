@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* emlfs(1) from the table, in the man macros of troff. */
+#include "emlfs/cli.h"
+#include "emlfs/text.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+/* Text with troff's own characters escaped; a blank line becomes a paragraph. */
+static int man_text(struct emlfs_buf *out, const char *text)
+{
+    bool line_start = true;
+    int r = 0;
+
+    for (; r == 0 && *text; text++) {
+        if (line_start && (*text == '.' || *text == '\''))
+            r = emlfs_text_printf(out, "\\&");
+        line_start = false;
+        if (r < 0)
+            break;
+        if (*text == '\\') {
+            r = emlfs_text_printf(out, "\\e");
+        } else if (*text == '-') {
+            r = emlfs_text_printf(out, "\\-");
+        } else if (*text == '\n') {
+            r = emlfs_text_printf(out, text[1] == '\n' ? "\n.PP\n" : "\n");
+            text += text[1] == '\n';
+            line_start = true;
+        } else {
+            r = emlfs_buf_append_u8(out, (uint8_t)*text);
+        }
+    }
+    return r;
+}
+
+static int man_line(struct emlfs_buf *out, const char *macro, const char *text)
+{
+    int r = emlfs_text_printf(out, "%s", macro);
+
+    if (r == 0)
+        r = man_text(out, text);
+    return r == 0 ? emlfs_buf_append_u8(out, '\n') : r;
+}
+
+/* Fixed parts: { tag or NULL for a plain paragraph, text }. */
+struct man_item {
+    const char *tag, *text;
+};
+
+static int man_items(struct emlfs_buf *out, const struct man_item *items)
+{
+    int r = 0;
+
+    for (; r == 0 && items->text; items++) {
+        r = emlfs_text_printf(out, items->tag ? ".TP\n" : ".PP\n");
+        if (r == 0 && items->tag)
+            r = man_line(out, ".B ", items->tag);
+        if (r == 0)
+            r = man_line(out, "", items->text);
+    }
+    return r;
+}
+
+static const struct man_item description[] = {
+    {NULL,
+     "emlfs keeps mail in an encrypted archive and shows it as a directory tree: each message "
+     "is a read-only file with exactly the bytes that were archived, each mail folder a "
+     "directory, each archive user a top directory that only this user may enter."},
+    {NULL,
+     "While an archive is mounted, the mount process owns it, and every other command runs "
+     "inside it through a socket; when nothing is mounted, a command opens the archive itself. "
+     "Nothing has to be done for that."},
+    {NULL, "Where standard error is not a terminal, progress is written to it as lines, "
+           "every five seconds. Names and subjects from mail are escaped before they reach a "
+           "terminal."},
+    {NULL, NULL},
+};
+
+static const struct man_item mount_options[] = {
+    {"allow_other, default_permissions",
+     "Always on: users other than the one who mounts may enter, and each sees only what they may "
+     "read. An ordinary user who mounts needs user_allow_other in /etc/fuse.conf."},
+    {"ro, rw", "Read-only or writable. This release serves every mount read-only."},
+    {"strict_root", "Do not let root see the names and times of messages that others have just "
+                    "looked at, at the price of slower path look-ups."},
+    {"noprefetch", "Do not push the next messages of a folder that is read in order into the page "
+                   "cache."},
+    {"setuid=USER,drop_privileges", "Options of mount.fuse3(8): run the mount process as USER "
+                                    "without any capability."},
+    {"nosuid, nodev, noexec", "Always on."},
+    {"nofail, noauto, user, _netdev, x-systemd.*",
+     "For mount(8) and systemd; they never reach emlfs."},
+    {NULL, "Options that other file systems know and that mean nothing here (relatime, lazytime, "
+           "uid=, ...) are accepted and ignored; anything else is refused by name."},
+    {NULL, NULL},
+};
+
+static const struct man_item exit_status[] = {
+    {"0", "It was done. For verify and recover: nothing is wrong."},
+    {"1", "Wrong usage; for verify and recover: something is wrong with the archive, named on "
+          "standard error."},
+    {"2", "It could not be done: no permission, no such archive, an input or output error."},
+    {"3", "import finished, but rejected messages; each is named with its reason."},
+    {"130", "Interrupted by Ctrl-C; what had been archived until then stays and is reported."},
+    {NULL, "mount and umount use the codes of mount(8): 0 done, 1 wrong usage or option, 2 system "
+           "error, 32 the mount failed."},
+    {NULL, NULL},
+};
+
+static const struct man_item files[] = {
+    {"ARCHIVE/emlfs.json", "Format version and the archive's name: the only clear text."},
+    {"ARCHIVE/keys/", "The machine key, with which the archive opens by itself, and the wrapped "
+                      "master key. Back them up apart from the rest, or keep the recovery key."},
+    {"ARCHIVE/stores/", "The mail: packs, which are the archive, and the catalogue, which can be "
+                        "rebuilt from them."},
+    {"ARCHIVE/master/", "Users and folders; rebuilt from the packs as well."},
+    {"ARCHIVE/control", "Socket of the mount process."},
+    {"MOUNTPOINT/.emlfs/status.json", "State of a mount, as status shows it. Not listed."},
+    {"MOUNTPOINT/.emlfs/by-id/ID.eml", "Every message by its id. Not listed."},
+    {"/etc/fstab", "A line of type fuse.emlfs mounts an archive at start-up; see EXAMPLES."},
+    {NULL, NULL},
+};
+
+static const struct man_item environment[] = {
+    {"EMLFS_ARCHIVE", "The archive, where --archive is not given."},
+    {NULL, NULL},
+};
+
+static const struct man_item examples[] = {
+    {"emlfs init /srv/mail", "Make an archive; write the recovery key down."},
+    {"emlfs import -a /srv/mail --user alice ~/Maildir", "Archive a Maildir for alice."},
+    {"emlfs import -a /srv/mail --user alice --folder Old --report rejected.jsonl old.mbox",
+     "Archive an mbox file into the folder Old."},
+    {"emlfs mount /srv/mail /mnt/mail -o allow_other", "Show it, to every user their own mail."},
+    {"/srv/mail /mnt/mail fuse.emlfs allow_other,nofail,_netdev,x-systemd.mount-timeout=60s 0 0",
+     "The same as a line of /etc/fstab."},
+    {"emlfs umount /mnt/mail", "End the mount."},
+    {"emlfs verify -a /srv/mail", "Read and check everything."},
+    {NULL, NULL},
+};
+
+static int man_option(struct emlfs_buf *out, const struct emlfs_arg *arg)
+{
+    int r = emlfs_text_printf(out, ".TP\n");
+
+    if (r == 0 && (arg->flags & EMLFS_ARG_POSITIONAL))
+        r = emlfs_text_printf(out, "\\fI%s\\fR%s", arg->name,
+                              arg->kind == EMLFS_ARG_LIST ? "..." : "");
+    else if (r == 0 && arg->letter)
+        r = emlfs_text_printf(out, "\\fB\\-%c\\fR, ", arg->letter);
+    if (r == 0 && !(arg->flags & EMLFS_ARG_POSITIONAL)) {
+        r = emlfs_text_printf(out, "\\fB\\-\\-");
+        if (r == 0)
+            r = man_text(out, arg->name);
+        if (r == 0)
+            r = emlfs_text_printf(out, arg->value ? "\\fR \\fI%s\\fR" : "\\fR%s",
+                                  arg->value ? arg->value : "");
+    }
+    if (r == 0)
+        r = emlfs_buf_append_u8(out, '\n');
+    return r == 0 ? man_line(out, "", arg->help) : r;
+}
+
+static int man_options(struct emlfs_buf *out, const struct emlfs_arg *args)
+{
+    int r = 0;
+
+    for (; r == 0 && args->name; args++)
+        r = man_option(out, args);
+    return r;
+}
+
+static int man_command(struct emlfs_buf *out, const struct emlfs_command *command)
+{
+    EMLFS_BUF_CLEANUP struct emlfs_buf usage = EMLFS_BUF_INIT(4096);
+    int r = emlfs_cli_usage(command, &usage);
+
+    if (r == 0)
+        r = emlfs_buf_append_u8(&usage, '\0');
+    if (r == 0)
+        r = man_line(out, ".SS ", (const char *)usage.data);
+    if (r == 0)
+        r = man_line(out, "", command->help);
+    if (r == 0 && command->args->name) {
+        r = emlfs_text_printf(out, ".RS\n");
+        if (r == 0)
+            r = man_options(out, command->args);
+        if (r == 0)
+            r = emlfs_text_printf(out, ".RE\n");
+    }
+    return r;
+}
+
+static int man_commands(struct emlfs_buf *out)
+{
+    int r = emlfs_text_printf(out, ".SH COMMANDS\n");
+
+    for (const struct emlfs_command *command = emlfs_commands; r == 0 && command->name; command++)
+        if (!(command->flags & EMLFS_COMMAND_HIDDEN))
+            r = man_command(out, command);
+    return r;
+}
+
+/* The date of the page is that of the sources where it is known, so that builds repeat. */
+static int man_head(struct emlfs_buf *out)
+{
+    const char *epoch = getenv("SOURCE_DATE_EPOCH");
+    time_t now = epoch ? (time_t)strtoll(epoch, NULL, 10) : time(NULL);
+    char date[32] = "";
+    struct tm tm;
+
+    if (gmtime_r(&now, &tm))
+        strftime(date, sizeof(date), "%Y-%m-%d", &tm);
+    return emlfs_text_printf(
+        out,
+        ".\\\" Generated by emlfs help from the command table.\n"
+        ".TH EMLFS 1 \"%s\" \"emlfs %s\" \"User Commands\"\n"
+        ".SH NAME\nemlfs \\- the mail archive you mount\n"
+        ".SH SYNOPSIS\n.B emlfs\n.I COMMAND\n[\\fIOPTION\\fR]... [\\fIARGUMENT\\fR]...\n.br\n"
+        ".B emlfs\n.I ARCHIVE MOUNTPOINT\n[\\fB\\-o\\fR \\fIOPTIONS\\fR]\n",
+        date, EMLFS_VERSION);
+}
+
+int emlfs_cli_man(struct emlfs_buf *out)
+{
+    static const struct {
+        const char *title;
+        const struct man_item *items;
+    } tail[] = {{"MOUNT OPTIONS", mount_options},
+                {"EXIT STATUS", exit_status},
+                {"FILES", files},
+                {"ENVIRONMENT", environment},
+                {"EXAMPLES", examples}};
+    int r = man_head(out);
+
+    if (r == 0)
+        r = emlfs_text_printf(out, ".SH DESCRIPTION\n");
+    if (r == 0)
+        r = man_items(out, description);
+    if (r == 0)
+        r = man_commands(out);
+    if (r == 0)
+        r = emlfs_text_printf(out, ".SH OPTIONS\nEvery command takes these.\n");
+    if (r == 0)
+        r = man_options(out, emlfs_cli_globals);
+    for (size_t i = 0; r == 0 && i < sizeof(tail) / sizeof(tail[0]); i++) {
+        r = emlfs_text_printf(out, ".SH %s\n", tail[i].title);
+        if (r == 0)
+            r = man_items(out, tail[i].items);
+    }
+    if (r == 0)
+        r = emlfs_text_printf(out, ".SH SEE ALSO\n.BR mount (8),\n.BR umount (8),\n"
+                                   ".BR fstab (5),\n.BR mount.fuse3 (8),\n.BR fusermount3 (1),\n"
+                                   ".BR systemd.mount (5),\n.BR updatedb.conf (5)\n");
+    return r;
+}

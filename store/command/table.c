@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The command table: what emlfs can do, in the order in which help shows it. */
+#include "handlers.h"
+
+#define REQ EMLFS_ARG_REQUIRED
+#define POS EMLFS_ARG_POSITIONAL
+#define END                                                                                        \
+    {                                                                                              \
+        .name = NULL                                                                               \
+    }
+
+static const struct emlfs_arg init_args[] = {
+    {"ARCHIVE", 0, EMLFS_ARG_PATH, REQ | POS, NULL, "directory to make; it may exist when empty"},
+    {"name", 0, EMLFS_ARG_TEXT, 0, "NAME", "name of the archive (the directory's name)"},
+    {"user", 0, EMLFS_ARG_TEXT, 0, "NAME", "first archive user (your account's name)"},
+    {"unix-account", 0, EMLFS_ARG_TEXT, 0, "ACCOUNT", "account of the first user (same as --user)"},
+    {"timezone", 0, EMLFS_ARG_TEXT, 0, "ZONE", "zone of the dates in file names (this machine's)"},
+    {"store-messages", 0, EMLFS_ARG_NUMBER, 0, "N", "begin a new store after N messages (5000000)"},
+    {"block-kb", 0, EMLFS_ARG_NUMBER, 0, "N", "text compressed together, in kB of 1024 (256)"},
+    {"level", 0, EMLFS_ARG_NUMBER, 0, "N", "zstd level, 1 to 19 (5)"},
+    END,
+};
+
+static const struct emlfs_arg mount_args[] = {
+    {"ARCHIVE", 0, EMLFS_ARG_PATH, REQ | POS, NULL, "archive to show"},
+    {"MOUNTPOINT", 0, EMLFS_ARG_PATH, REQ | POS, NULL, "directory to show it in"},
+    {"options", 'o', EMLFS_ARG_LIST, 0, "OPTIONS", "mount options, separated by commas"},
+    {"foreground", 'f', EMLFS_ARG_FLAG, 0, NULL, "stay in the foreground"},
+    END,
+};
+
+static const struct emlfs_arg umount_args[] = {
+    {"MOUNTPOINT", 0, EMLFS_ARG_PATH, REQ | POS, NULL, "where it is mounted"},
+    END,
+};
+
+static const struct emlfs_arg import_args[] = {
+    {"SOURCE", 0, EMLFS_ARG_LIST, REQ | POS, NULL, "file or directory to read; never changed"},
+    {"user", 'u', EMLFS_ARG_TEXT, REQ, "NAME", "archive user whose archive receives the mail"},
+    {"folder", 0, EMLFS_ARG_TEXT, 0, "PATH",
+     "folder to file it below (after the source; / is the top)"},
+    {"include", 0, EMLFS_ARG_LIST, 0, "GLOB", "take only paths below SOURCE that match"},
+    {"exclude", 0, EMLFS_ARG_LIST, 0, "GLOB", "leave out paths below SOURCE that match"},
+    {"format", 0, EMLFS_ARG_TEXT, 0, "FORMAT", "eml, maildir or mbox (detected)"},
+    {"dry-run", 'n', EMLFS_ARG_FLAG, 0, NULL, "archive nothing, tell what would happen"},
+    {"report", 0, EMLFS_ARG_PATH, 0, "FILE",
+     "write rejections, notes and the totals as JSON lines"},
+    END,
+};
+
+static const struct emlfs_arg user_add_args[] = {
+    {"NAME", 0, EMLFS_ARG_TEXT, REQ | POS, NULL, "name of the user and of the user archive"},
+    {"unix-account", 0, EMLFS_ARG_TEXT, 0, "ACCOUNT", "account that owns it (the one called NAME)"},
+    {"admin", 0, EMLFS_ARG_FLAG, 0, NULL, "the user may administer the archive"},
+    END,
+};
+
+static const struct emlfs_arg user_name_args[] = {
+    {"NAME", 0, EMLFS_ARG_TEXT, REQ | POS, NULL, "archive user"},
+    END,
+};
+
+static const struct emlfs_arg user_rename_args[] = {
+    {"NAME", 0, EMLFS_ARG_TEXT, REQ | POS, NULL, "archive user"},
+    {"NEWNAME", 0, EMLFS_ARG_TEXT, REQ | POS, NULL, "new name of the user and the user archive"},
+    END,
+};
+
+static const struct emlfs_arg folder_list_args[] = {
+    {"user", 'u', EMLFS_ARG_TEXT, 0, "NAME", "only this user archive"},
+    END,
+};
+
+static const struct emlfs_arg message_args[] = {
+    {"MESSAGE", 0, EMLFS_ARG_PATH, REQ | POS, NULL, "id (k7f3q2), file name, or path in the mount"},
+    END,
+};
+
+static const struct emlfs_arg help_args[] = {
+    {"COMMAND", 0, EMLFS_ARG_LIST, POS, NULL, "command to explain"},
+    {"man", 0, EMLFS_ARG_FLAG, 0, NULL, "the manual page, as troff"},
+    {"completion", 0, EMLFS_ARG_FLAG, 0, NULL, "the completion script for bash"},
+    END,
+};
+
+static const struct emlfs_arg no_args[] = {END};
+
+const struct emlfs_command emlfs_commands[] = {
+    {.name = "init",
+     .summary = "make a new, encrypted archive",
+     .help =
+         "Makes ARCHIVE, encrypted from the first byte. A machine key is kept in ARCHIVE/keys so "
+         "that the archive can be mounted without a password; the recovery key is printed once, "
+         "here, and kept nowhere: write it down and keep it elsewhere.\n\n"
+         "Whoever runs init becomes the first user and administrator: the account of the real "
+         "user id, which is root under sudo(8) (give --user then). "
+         "MailStore calls this: create an archive.",
+     .args = init_args,
+     .right = EMLFS_RIGHT_LOCAL,
+     .flags = EMLFS_COMMAND_CLIENT | EMLFS_COMMAND_ONE,
+     .fields = "archive,name,uuid,user,unix_account,recovery_key",
+     .run = emlfs_run_init},
+    {.name = "mount",
+     .summary = "show an archive as a directory tree",
+     .help =
+         "Mounts ARCHIVE on MOUNTPOINT, read-only. Each user sees the user archives they may "
+         "read. While it is mounted, every other command runs inside the mount process; new mail "
+         "appears by itself. Exit codes are those of mount(8). In /etc/fstab the type is "
+         "fuse.emlfs.",
+     .args = mount_args,
+     .right = EMLFS_RIGHT_LOCAL,
+     .flags = EMLFS_COMMAND_CLIENT},
+    {.name = "umount",
+     .summary = "end a mount",
+     .help =
+         "Ends the mount on MOUNTPOINT: asks its mount process, and umount(8) or fusermount3(1) "
+         "when nobody answers.",
+     .args = umount_args,
+     .right = EMLFS_RIGHT_LOCAL,
+     .flags = EMLFS_COMMAND_CLIENT},
+    {.name = "import",
+     .summary = "archive mail from files",
+     .help = "Reads every SOURCE with your own rights, archives each message exactly as it is, and "
+             "never changes the source. EML files and directory trees, Maildir and Maildir++, and "
+             "mbox files are recognised. It may be repeated: only new mail is taken, and a message "
+             "that moved between folders of the same source is moved. Ctrl-C stops it cleanly.\n\n"
+             "At the end: read = archived + already there + rejected. A message is reported as "
+             "archived only when a power cut can no longer take it back. "
+             "MailStore calls this: an archiving profile.",
+     .args = import_args,
+     .right = EMLFS_RIGHT_ANYONE,
+     .flags =
+         EMLFS_COMMAND_ARCHIVE | EMLFS_COMMAND_WRITES | EMLFS_COMMAND_CLIENT | EMLFS_COMMAND_ONE,
+     .fields = "read,archived,already_there,rejected,moved,notes,bytes,seconds"},
+    {.name = "user add",
+     .summary = "add an archive user",
+     .help = "Adds an archive user with a user archive of the same name, bound to the Unix account "
+             "NAME, or the one given. MailStore calls this: CreateUser.",
+     .args = user_add_args,
+     .right = EMLFS_RIGHT_ADMIN,
+     .flags = EMLFS_COMMAND_ARCHIVE | EMLFS_COMMAND_WRITES | EMLFS_COMMAND_ONE,
+     .fields = "name,unix_account,admin",
+     .run = emlfs_run_user_add},
+    {.name = "user list",
+     .summary = "list archive users",
+     .help = "Administrators see every user, others themselves. MailStore calls this: GetUsers.",
+     .args = no_args,
+     .right = EMLFS_RIGHT_ANYONE,
+     .flags = EMLFS_COMMAND_ARCHIVE,
+     .fields = "name,unix_account,admin,removed,created",
+     .run = emlfs_run_user_list},
+    {.name = "user show",
+     .summary = "show an archive user",
+     .help = "MailStore calls this: GetUserInfo.",
+     .args = user_name_args,
+     .right = EMLFS_RIGHT_ANYONE,
+     .flags = EMLFS_COMMAND_ARCHIVE | EMLFS_COMMAND_ONE,
+     .fields = "name,unix_account,uid,admin,removed,created,folders,entries",
+     .run = emlfs_run_user_show},
+    {.name = "user rename",
+     .summary = "rename an archive user and the user archive",
+     .help = "The Unix account stays bound as it was. MailStore calls this: RenameUser.",
+     .args = user_rename_args,
+     .right = EMLFS_RIGHT_ADMIN,
+     .flags = EMLFS_COMMAND_ARCHIVE | EMLFS_COMMAND_WRITES,
+     .run = emlfs_run_user_rename},
+    {.name = "user remove",
+     .summary = "remove an archive user; the user archive stays",
+     .help =
+         "The user may do nothing any more; no mail is removed. The last administrator cannot be "
+         "removed. MailStore calls this: DeleteUser.",
+     .args = user_name_args,
+     .right = EMLFS_RIGHT_ADMIN,
+     .flags = EMLFS_COMMAND_ARCHIVE | EMLFS_COMMAND_WRITES,
+     .run = emlfs_run_user_remove},
+    {.name = "folder list",
+     .summary = "list folders with their message counts",
+     .help = "Lists the folders of the user archives that you may read. "
+             "MailStore calls this: GetChildFolders.",
+     .args = folder_list_args,
+     .right = EMLFS_RIGHT_ANYONE,
+     .flags = EMLFS_COMMAND_ARCHIVE,
+     .fields = "path,messages,changed",
+     .run = emlfs_run_folder_list},
+    {.name = "message show",
+     .summary = "show what is known about a message",
+     .help = "Shows the facts that were extracted when the message was archived, its SHA-256 and "
+             "where it is filed in the user archives that you may read.",
+     .args = message_args,
+     .right = EMLFS_RIGHT_ANYONE,
+     .flags = EMLFS_COMMAND_ARCHIVE | EMLFS_COMMAND_ONE,
+     .fields = "id,path,size,archived,sha256,date,from,to,cc,subject,message_id,attachments,"
+               "parts,partial",
+     .run = emlfs_run_message_show},
+    {.name = "message get",
+     .summary = "write the exact bytes of a message to standard output",
+     .help = "The bytes are checked against the SHA-256 they were archived with; a damaged message "
+             "is an error and never shown as good.",
+     .args = message_args,
+     .right = EMLFS_RIGHT_ANYONE,
+     .flags = EMLFS_COMMAND_ARCHIVE | EMLFS_COMMAND_BYTES,
+     .run = emlfs_run_message_get},
+    {.name = "status",
+     .summary = "show counts, size and state of an archive",
+     .help = "Also tells whether the archive is mounted, and where. "
+             "MailStore calls this: GetStoreStatistics and GetServerInfo.",
+     .args = no_args,
+     .right = EMLFS_RIGHT_ANYONE,
+     .flags = EMLFS_COMMAND_ARCHIVE | EMLFS_COMMAND_ONE,
+     .fields = "archive,name,uuid,messages,bytes_archived,bytes_on_disk,stores,writable,why,"
+               "timezone,repaired_at_opening,mount",
+     .run = emlfs_run_status},
+    {.name = "verify",
+     .summary = "read and check everything in an archive",
+     .help = "Reads every record, hash, entry and count. What is wrong is named on standard error; "
+             "the exit code is 1 then. When nothing is mounted, the files of the catalogue are "
+             "checked as well. MailStore calls this: VerifyStore.",
+     .args = no_args,
+     .right = EMLFS_RIGHT_ADMIN,
+     .flags =
+         EMLFS_COMMAND_ARCHIVE | EMLFS_COMMAND_CLOSED | EMLFS_COMMAND_EITHER | EMLFS_COMMAND_ONE,
+     .fields = "stores,packs,records,messages,blobs,entries,folders,bytes,errors",
+     .run = emlfs_run_verify},
+    {.name = "recover",
+     .summary = "rebuild the catalogue from the packs alone",
+     .help = "For a catalogue that was lost or damaged: the packs are the archive, and everything "
+             "else is made from them again. The archive must not be mounted. A second run repairs "
+             "nothing. MailStore calls this: RebuildStore.",
+     .args = no_args,
+     .right = EMLFS_RIGHT_ADMIN,
+     .flags =
+         EMLFS_COMMAND_ARCHIVE | EMLFS_COMMAND_CLOSED | EMLFS_COMMAND_WRITES | EMLFS_COMMAND_ONE,
+     .fields = "stores,packs,records,messages,blobs,entries,folders,bytes,repaired,errors",
+     .run = emlfs_run_recover},
+    {.name = "help",
+     .summary = "explain emlfs or one command",
+     .help = "The same text as --help.",
+     .args = help_args,
+     .right = EMLFS_RIGHT_LOCAL,
+     .flags = EMLFS_COMMAND_CLIENT},
+    {.name = "version",
+     .summary = "show the version",
+     .help = "The same as --version.",
+     .args = no_args,
+     .right = EMLFS_RIGHT_LOCAL,
+     .flags = EMLFS_COMMAND_CLIENT},
+    {.name = NULL},
+};
+
+const struct emlfs_command *emlfs_command_find(const char *name)
+{
+    for (const struct emlfs_command *command = emlfs_commands; command->name; command++)
+        if (strcmp(command->name, name) == 0)
+            return command;
+    return NULL;
+}

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "emlfs/cli.h"
+#include "emlfs/text.h"
+
+#define TEXT_MAX (1u << 20)
+
+static char *text_of(struct emlfs_buf *buf)
+{
+    assert_int_equal(emlfs_buf_append_u8(buf, '\0'), 0);
+    return (char *)buf->data;
+}
+
+static void test_help_of_every_command(void **state)
+{
+    (void)state;
+    for (const struct emlfs_command *command = emlfs_commands; command->name; command++) {
+        EMLFS_BUF_CLEANUP struct emlfs_buf buf = EMLFS_BUF_INIT(TEXT_MAX);
+
+        assert_int_equal(emlfs_cli_help(command, &buf), 0);
+        char *text = text_of(&buf);
+
+        assert_non_null(strstr(text, command->name));
+        assert_non_null(strstr(text, "Options of every command:"));
+        for (const struct emlfs_arg *arg = command->args; arg->name; arg++)
+            assert_non_null(strstr(text, arg->name));
+    }
+}
+
+/* Body text keeps to 80 columns; the usage line is one line by intention. */
+static void test_help_width(void **state)
+{
+    (void)state;
+    for (const struct emlfs_command *command = emlfs_commands; command->name; command++) {
+        EMLFS_BUF_CLEANUP struct emlfs_buf buf = EMLFS_BUF_INIT(TEXT_MAX);
+
+        assert_int_equal(emlfs_cli_help(command, &buf), 0);
+        char *line = strchr(text_of(&buf), '\n') + 1;
+
+        while (*line) {
+            size_t len = strcspn(line, "\n");
+
+            assert_true(len <= 80);
+            line += len + (line[len] == '\n');
+        }
+    }
+}
+
+static void test_overview(void **state)
+{
+    EMLFS_BUF_CLEANUP struct emlfs_buf buf = EMLFS_BUF_INIT(TEXT_MAX);
+
+    (void)state;
+    assert_int_equal(emlfs_cli_help(NULL, &buf), 0);
+    char *text = text_of(&buf);
+
+    for (const struct emlfs_command *command = emlfs_commands; command->name; command++)
+        assert_non_null(strstr(text, command->summary));
+}
+
+static void test_man(void **state)
+{
+    static const char *const sections[] = {
+        "NAME",        "SYNOPSIS", "DESCRIPTION", "COMMANDS", "OPTIONS", "MOUNT OPTIONS",
+        "EXIT STATUS", "FILES",    "ENVIRONMENT", "EXAMPLES", "SEE ALSO"};
+    EMLFS_BUF_CLEANUP struct emlfs_buf buf = EMLFS_BUF_INIT(TEXT_MAX);
+    char line[64];
+
+    (void)state;
+    setenv("SOURCE_DATE_EPOCH", "1767225600", 1);
+    assert_int_equal(emlfs_cli_man(&buf), 0);
+    char *text = text_of(&buf), *at = text;
+
+    assert_non_null(strstr(text, ".TH EMLFS 1 \"2026-01-01\""));
+    for (size_t i = 0; i < sizeof(sections) / sizeof(sections[0]); i++) {
+        (void)snprintf(line, sizeof(line), "\n.SH %s\n", sections[i]);
+        at = strstr(at, line);
+        assert_non_null(at);
+    }
+    assert_non_null(strstr(text, ".SS emlfs user add"));
+    /* A hyphen that is an option's must be one in the output as well. */
+    assert_null(strstr(text, " --"));
+}
+
+/* What the script offers, by running it in bash. */
+static void completion_run(const char *script, const char *words, char *ret, size_t size)
+{
+    char command[1024];
+
+    (void)snprintf(command, sizeof(command),
+                   "bash -c '. %s; COMP_WORDS=(%s); COMP_CWORD=$((${#COMP_WORDS[@]}-1)); _emlfs; "
+                   "echo \"${COMPREPLY[*]}\"'",
+                   script, words);
+
+    FILE *pipe = popen(command, "r"); /* a test may: fixed text, no foreign bytes */
+
+    assert_non_null(pipe);
+    size_t n = fread(ret, 1, size - 1, pipe);
+
+    ret[n] = '\0';
+    assert_int_equal(pclose(pipe), 0);
+}
+
+static void test_completion(void **state)
+{
+    EMLFS_BUF_CLEANUP struct emlfs_buf buf = EMLFS_BUF_INIT(TEXT_MAX);
+    char path[] = "/tmp/emlfs-completion-XXXXXX", reply[4096];
+    int fd = mkstemp(path);
+
+    (void)state;
+    assert_true(fd >= 0);
+    assert_int_equal(emlfs_cli_completion(&buf), 0);
+    assert_int_equal(write(fd, buf.data, buf.len), (ssize_t)buf.len);
+    close(fd);
+    completion_run(path, "emlfs us", reply, sizeof(reply));
+    assert_string_equal(reply, "user\n");
+    completion_run(path, "emlfs user re", reply, sizeof(reply));
+    assert_string_equal(reply, "rename remove\n");
+    completion_run(path, "emlfs -a /x user add --un", reply, sizeof(reply));
+    assert_string_equal(reply, "--unix-account\n");
+    completion_run(path, "emlfs import --dr", reply, sizeof(reply));
+    assert_string_equal(reply, "--dry-run\n");
+    completion_run(path, "emlfs status --js", reply, sizeof(reply));
+    assert_string_equal(reply, "--json\n");
+    completion_run(path, "emlfs import --report /etc/fsta", reply, sizeof(reply));
+    assert_string_equal(reply, access("/etc/fstab", F_OK) == 0 ? "/etc/fstab\n" : "\n");
+    unlink(path);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_help_of_every_command),
+        cmocka_unit_test(test_help_width),
+        cmocka_unit_test(test_overview),
+        cmocka_unit_test(test_man),
+        cmocka_unit_test(test_completion),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

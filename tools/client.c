@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Where a command runs: in the mount process when there is one, here otherwise. */
+#include "tool.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "emlfs/base/os.h"
+
+#define LOCK_WAIT_MS 3000
+#define KEY_FILE_MAX_BYTES 4096
+
+/* ---- recovery key */
+
+static int key_read(const char *file, struct emlfs_buf *buf)
+{
+    if (strcmp(file, "-") != 0)
+        return emlfs_os_read_file(file, buf);
+
+    int r = emlfs_buf_reserve(buf, KEY_FILE_MAX_BYTES);
+    ssize_t n = r < 0 ? r : emlfs_os_read_full(STDIN_FILENO, buf->data, KEY_FILE_MAX_BYTES);
+
+    if (n >= 0)
+        buf->len = (size_t)n;
+    return n < 0 ? (int)n : 0;
+}
+
+/* The key is the file's text without the blanks around it. */
+static int place_key(struct place *place, const char *file, struct emlfs_err *err)
+{
+    struct emlfs_buf buf = EMLFS_BUF_INIT(KEY_FILE_MAX_BYTES);
+    int r = file ? key_read(file, &buf) : 0;
+    size_t from = 0, to = buf.len;
+
+    if (r < 0)
+        emlfs_err_sys(err, -r, "client", "recovery key %s", file);
+    while (from < to && isspace(buf.data[from]))
+        from++;
+    while (to > from && isspace(buf.data[to - 1]))
+        to--;
+    if (r == 0 && file) {
+        place->recovery_key = strndup((const char *)buf.data + from, to - from);
+        if (!place->recovery_key)
+            r = emlfs_err_set(err, ENOMEM, "client", "out of memory");
+    }
+    emlfs_buf_wipe(&buf);
+    return r;
+}
+
+/* ---- places */
+
+static int place_open(struct place *place, struct emlfs_err *err)
+{
+    int r = emlfs_archive_open(&place->options, &place->archive, err);
+
+    if (r == 0) {
+        r = emlfs_bindings_new(place->archive, &place->bindings);
+        if (r < 0)
+            emlfs_err_sys(err, -r, "client", "users");
+    }
+    return r;
+}
+
+int place_find(struct place *place, const struct emlfs_cli *cli, struct meter *meter,
+               struct emlfs_err *err)
+{
+    int r;
+
+    *place = (struct place){.fd = -1};
+    r = place_key(place, cli->recovery_key_file, err);
+    if (r < 0)
+        return r;
+    place->options = (struct emlfs_archive_options){.path = cli->archive,
+                                                    .recovery_key = place->recovery_key,
+                                                    .lock_wait_ms = LOCK_WAIT_MS,
+                                                    .progress = &meter->progress};
+    r = emlfs_remote_connect(cli->archive, &place->fd, err);
+    if (r != -ENOENT || (cli->command->flags & EMLFS_COMMAND_CLOSED))
+        return r == -ENOENT ? 0 : r;
+    r = place_open(place, err);
+    /* Somebody may have mounted it just now. */
+    if (r == -EBUSY && emlfs_remote_connect(cli->archive, &place->fd, NULL) == 0)
+        r = 0;
+    return r;
+}
+
+int place_leave(struct place *place, struct emlfs_err *err)
+{
+    int r = 0;
+
+    emlfs_os_close(&place->fd);
+    emlfs_bindings_free(place->bindings);
+    if (place->archive)
+        r = emlfs_archive_close(place->archive, err);
+    if (place->recovery_key)
+        emlfs_wipe(place->recovery_key, strlen(place->recovery_key));
+    free(place->recovery_key);
+    *place = (struct place){.fd = -1};
+    return r;
+}
+
+/* ---- running */
+
+struct client {
+    struct output out;
+    struct meter meter;
+};
+
+static int client_row(void *arg, struct json_object *row)
+{
+    struct client *client = arg;
+
+    meter_end(&client->meter);
+    return output_row(&client->out, row);
+}
+
+static int client_bytes(void *arg, struct emlfs_span bytes)
+{
+    (void)arg;
+    return output_bytes(bytes);
+}
+
+static void client_notice(void *arg, const char *text)
+{
+    struct client *client = arg;
+
+    meter_end(&client->meter);
+    complain(text);
+}
+
+int exit_code(int r, uint64_t findings)
+{
+    if (r == 0)
+        return findings ? EMLFS_EXIT_USAGE : EMLFS_EXIT_OK;
+    return r == -ECANCELED ? EMLFS_EXIT_INTERRUPTED : EMLFS_EXIT_SYSTEM;
+}
+
+static int call_run(const struct emlfs_cli *cli, struct client *client, struct emlfs_call *call,
+                    struct emlfs_err *err)
+{
+    struct place place = {.fd = -1};
+    int r = 0;
+
+    if (cli->command->flags & EMLFS_COMMAND_ARCHIVE)
+        r = place_find(&place, cli, &client->meter, err);
+    call->archive = place.archive;
+    call->bindings = place.bindings;
+    call->closed = cli->command->flags & EMLFS_COMMAND_CLOSED ? &place.options : NULL;
+    if (r == 0 && place.fd >= 0)
+        r = emlfs_remote_run(place.fd, cli->command->name, call, err);
+    else if (r == 0)
+        r = emlfs_command_run(cli->command, call, err);
+
+    int left = place_leave(&place, r < 0 ? NULL : err);
+
+    return r < 0 ? r : left;
+}
+
+int client_run(const struct emlfs_cli *cli)
+{
+    struct client client;
+    struct emlfs_err err = {0};
+    struct emlfs_call call = {.subject = {.uid = getuid(), .gid = getgid()},
+                              .args = cli->args,
+                              .row = client_row,
+                              .bytes = client_bytes,
+                              .notice = client_notice,
+                              .arg = &client};
+
+    output_begin(&client.out, cli);
+    meter_begin(&client.meter, cli->quiet, interrupt_watch());
+    call.progress = &client.meter.progress;
+
+    int r = call_run(cli, &client, &call, &err);
+
+    meter_end(&client.meter);
+    int written = output_end(&client.out);
+
+    if (r < 0)
+        complain_err(&err);
+    else if (written < 0)
+        complain("standard output did not take everything");
+    return exit_code(r < 0 ? r : written, call.findings);
+}

@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# cmake --install: program, manual page, completion, documents. /sbin/mount.fuse.emlfs is not
+# installed on purpose: mount(8) finds emlfs in PATH by the type fuse.emlfs, and mount.fuse3's
+# setuid= and drop_privileges work only that way.
+set(manual ${CMAKE_CURRENT_BINARY_DIR}/emlfs.1)
+set(completion ${CMAKE_CURRENT_BINARY_DIR}/emlfs.bash)
+add_custom_command(OUTPUT ${manual} ${completion}
+    COMMAND emlfs help --man > ${manual}
+    COMMAND emlfs help --completion > ${completion}
+    DEPENDS emlfs VERBATIM COMMENT "Manual page and completion from the command table")
+add_custom_target(emlfs_documents ALL DEPENDS ${manual} ${completion})
+
+install(TARGETS emlfs RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+install(FILES ${manual} DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+install(FILES ${completion} DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions
+        RENAME emlfs)
+install(FILES ${PROJECT_SOURCE_DIR}/tools/doc/updatedb.md ${PROJECT_SOURCE_DIR}/tools/doc/fstab.md
+              ${PROJECT_SOURCE_DIR}/tools/doc/mnt-mail.mount
+        DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
