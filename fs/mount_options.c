@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <string.h>
+
+#include "mount_internal.h"
+
+enum option_act {
+    OPTION_IGNORE,
+    OPTION_OWNER, /* owners come from the archive: warned of, without effect */
+    OPTION_RO,
+    OPTION_RW,
+    OPTION_REMOUNT,
+    OPTION_STRICT_ROOT,
+    OPTION_NOPREFETCH,
+    OPTION_PUBLIC_NAMES,
+};
+
+/* name ends with '=': takes a value. With '*': any name that begins so. */
+struct option_row {
+    const char *name;
+    enum option_act act;
+};
+
+/*
+ * What mount(8), fstab and /proc/mounts hand on to every file system is accepted; where emlfs has
+ * its own fixed answer (nosuid, nodev, noexec, allow_other, default_permissions) it stays that.
+ */
+static const struct option_row option_table[] = {
+    {"ro", OPTION_RO},
+    {"rw", OPTION_RW},
+    {"remount", OPTION_REMOUNT},
+    {"strict_root", OPTION_STRICT_ROOT},
+    {"noprefetch", OPTION_NOPREFETCH},
+    {"public_names", OPTION_PUBLIC_NAMES},
+    {"uid=", OPTION_OWNER},
+    {"gid=", OPTION_OWNER},
+    {"umask=", OPTION_OWNER},
+    {"allow_other", OPTION_IGNORE},
+    {"default_permissions", OPTION_IGNORE},
+    {"fsname=", OPTION_IGNORE},
+    {"subtype=", OPTION_IGNORE},
+    {"suid", OPTION_IGNORE},
+    {"nosuid", OPTION_IGNORE},
+    {"dev", OPTION_IGNORE},
+    {"nodev", OPTION_IGNORE},
+    {"exec", OPTION_IGNORE},
+    {"noexec", OPTION_IGNORE},
+    {"sync", OPTION_IGNORE},
+    {"async", OPTION_IGNORE},
+    {"dirsync", OPTION_IGNORE},
+    {"atime", OPTION_IGNORE},
+    {"noatime", OPTION_IGNORE},
+    {"relatime", OPTION_IGNORE},
+    {"norelatime", OPTION_IGNORE},
+    {"strictatime", OPTION_IGNORE},
+    {"nostrictatime", OPTION_IGNORE},
+    {"diratime", OPTION_IGNORE},
+    {"nodiratime", OPTION_IGNORE},
+    {"lazytime", OPTION_IGNORE},
+    {"nolazytime", OPTION_IGNORE},
+    {"iversion", OPTION_IGNORE},
+    {"noiversion", OPTION_IGNORE},
+    {"symfollow", OPTION_IGNORE},
+    {"nosymfollow", OPTION_IGNORE},
+    {"silent", OPTION_IGNORE},
+    {"loud", OPTION_IGNORE},
+    {"nonempty", OPTION_IGNORE},
+    {"_netdev", OPTION_IGNORE},
+    {"_rnetdev", OPTION_IGNORE},
+    {"defaults", OPTION_IGNORE},
+    {"auto", OPTION_IGNORE},
+    {"noauto", OPTION_IGNORE},
+    {"nofail", OPTION_IGNORE},
+    {"user", OPTION_IGNORE},
+    {"user=", OPTION_IGNORE},
+    {"nouser", OPTION_IGNORE},
+    {"users", OPTION_IGNORE},
+    {"owner", OPTION_IGNORE},
+    {"group", OPTION_IGNORE},
+    {"comment=", OPTION_IGNORE},
+    {"x-*", OPTION_IGNORE},
+    {"X-*", OPTION_IGNORE},
+    {"rootmode=", OPTION_IGNORE},
+    {"user_id=", OPTION_IGNORE},
+    {"group_id=", OPTION_IGNORE},
+    {"max_read=", OPTION_IGNORE},
+    {"blksize=", OPTION_IGNORE},
+};
+
+static bool option_matches(const char *row, const char *word, size_t len)
+{
+    size_t row_len = strlen(row);
+    char last = row[row_len - 1];
+
+    if (last == '=')
+        return len >= row_len && strncmp(word, row, row_len) == 0;
+    if (last == '*')
+        return len >= row_len - 1 && strncmp(word, row, row_len - 1) == 0;
+    return len == row_len && strncmp(word, row, len) == 0;
+}
+
+static const struct option_row *option_find(const char *word, size_t len)
+{
+    for (size_t i = 0; i < sizeof(option_table) / sizeof(option_table[0]); i++)
+        if (option_matches(option_table[i].name, word, len))
+            return &option_table[i];
+    return NULL;
+}
+
+static void option_apply(enum option_act act, struct mount_options *ret)
+{
+    switch (act) {
+    case OPTION_IGNORE:
+        break;
+    case OPTION_OWNER:
+        ret->warn_owner = true;
+        break;
+    case OPTION_RO:
+        ret->read_write = false;
+        break;
+    case OPTION_RW:
+        ret->read_write = true;
+        break;
+    case OPTION_REMOUNT:
+        ret->remount = true;
+        break;
+    case OPTION_STRICT_ROOT:
+        ret->strict_root = true;
+        break;
+    case OPTION_NOPREFETCH:
+        ret->noprefetch = true;
+        break;
+    case OPTION_PUBLIC_NAMES:
+        ret->public_names = true;
+        break;
+    }
+}
+
+/* Length of the option at text; "\," does not end it. */
+static size_t option_len(const char *text)
+{
+    size_t len = 0;
+
+    while (text[len] && text[len] != ',') {
+        if (text[len] == '\\' && text[len + 1])
+            len++;
+        len++;
+    }
+    return len;
+}
+
+static bool handled_by_mount_fuse(const char *word, size_t len)
+{
+    return option_matches("setuid=", word, len) || option_matches("drop_privileges", word, len);
+}
+
+int mount_options_parse(const char *text, struct mount_options *ret, struct emlfs_err *err)
+{
+    *ret = (struct mount_options){.remount = false};
+    while (*text) {
+        size_t len = option_len(text);
+        const struct option_row *row = option_find(text, len);
+
+        if (row)
+            option_apply(row->act, ret);
+        else if (handled_by_mount_fuse(text, len))
+            return emlfs_err_set(
+                err, EINVAL, "mount",
+                "option %.*s is carried out by mount.fuse3: use mount -t fuse.emlfs", (int)len,
+                text);
+        else if (len > 0)
+            return emlfs_err_set(err, EINVAL, "mount", "unknown option: %.*s",
+                                 len < 200 ? (int)len : 200, text);
+        text += len + (text[len] == ',');
+    }
+    return 0;
+}
