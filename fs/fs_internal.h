@@ -26,8 +26,8 @@ struct fs {
     struct emlfs_view *view;
     struct fs_prefetch *prefetch; /* NULL with -o noprefetch */
     struct fs_log *log;
-    double
-        archive_name_sec; /* how long the name of a user archive is cached: 0, or -o public_names */
+    double archive_name_sec; /* how long the name of a user archive is cached: 0 with -o
+                                private_names */
 };
 
 extern const struct fuse_lowlevel_ops fs_ops;

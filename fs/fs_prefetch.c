@@ -211,8 +211,7 @@ static void push_entries(struct fs_prefetch *pre, const struct job *job, unsigne
 /* The messages after job's in its folder that lie in the same block. */
 static void job_run(struct fs_prefetch *pre, const struct job *job)
 {
-    struct emlfs_entry_page page = {
-        .after = job->id, .v = pre->entries, .max = NEIGHBOURS};
+    struct emlfs_entry_page page = {.after = job->id, .v = pre->entries, .max = NEIGHBOURS};
     unsigned ids_n;
     struct emlfs_entry own;
     int rc;

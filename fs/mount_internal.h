@@ -20,8 +20,8 @@ struct mount_options {
     bool read_write; /* "rw" was the last word of ro/rw */
     bool strict_root;
     bool noprefetch;
-    bool public_names; /* names of user archives need not be hidden from other accounts */
-    bool warn_owner;   /* uid=, gid= or umask= was given: of no effect */
+    bool private_names; /* hide the names of user archives from other accounts */
+    bool warn_owner;    /* uid=, gid= or umask= was given: of no effect */
 };
 /* text: comma-separated. -EINVAL with the option named. */
 int mount_options_parse(const char *text, struct mount_options *ret, struct emlfs_err *err);

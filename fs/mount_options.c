@@ -11,7 +11,7 @@ enum option_act {
     OPTION_REMOUNT,
     OPTION_STRICT_ROOT,
     OPTION_NOPREFETCH,
-    OPTION_PUBLIC_NAMES,
+    OPTION_PRIVATE_NAMES,
 };
 
 /* name ends with '=': takes a value. With '*': any name that begins so. */
@@ -30,7 +30,7 @@ static const struct option_row option_table[] = {
     {"remount", OPTION_REMOUNT},
     {"strict_root", OPTION_STRICT_ROOT},
     {"noprefetch", OPTION_NOPREFETCH},
-    {"public_names", OPTION_PUBLIC_NAMES},
+    {"private_names", OPTION_PRIVATE_NAMES},
     {"uid=", OPTION_OWNER},
     {"gid=", OPTION_OWNER},
     {"umask=", OPTION_OWNER},
@@ -129,8 +129,8 @@ static void option_apply(enum option_act act, struct mount_options *ret)
     case OPTION_NOPREFETCH:
         ret->noprefetch = true;
         break;
-    case OPTION_PUBLIC_NAMES:
-        ret->public_names = true;
+    case OPTION_PRIVATE_NAMES:
+        ret->private_names = true;
         break;
     }
 }

@@ -127,6 +127,7 @@ static int server_open(struct server *server, struct emlfs_err *err)
         .clock = emlfs_clock_system(),
     };
     struct emlfs_view_options view = {
+        .private_names = server->job->options.private_names,
         .strict_root = server->job->options.strict_root,
         .status = server_status,
         .status_arg = server,
@@ -350,7 +351,8 @@ static void harden_process(void)
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
 }
 
-static void fuse_log_to_syslog(enum fuse_log_level level, const char *fmt, va_list args)
+__attribute__((format(printf, 2, 0))) static void fuse_log_to_syslog(enum fuse_log_level level,
+                                                                     const char *fmt, va_list args)
 {
     vsyslog((int)level, fmt, args);
 }
@@ -411,7 +413,7 @@ int mount_serve(struct mount_job *job)
     int code;
 
     harden_process();
-    server.fs.archive_name_sec = job->options.public_names ? FS_CACHE_SEC : 0.0;
+    server.fs.archive_name_sec = job->options.private_names ? 0.0 : FS_CACHE_SEC;
     server.fs.log = fs_log_new(job->foreground);
     if (!server.fs.log) {
         emlfs_err_set(&err, ENOMEM, "mount", "out of memory");

@@ -81,6 +81,11 @@ static const struct man_item mount_options[] = {
      "Always on: users other than the one who mounts may enter, and each sees only what they may "
      "read. An ordinary user who mounts needs user_allow_other in /etc/fuse.conf."},
     {"ro, rw", "Read-only or writable. This release serves every mount read-only."},
+    {"private_names",
+     "Hide the top directories of user archives from accounts that may not read them: a stranger "
+     "who "
+     "guesses the name gets ENOENT instead of EACCES. Every absolute path then costs a question to "
+     "the mount process, which makes walking many paths some ten times slower."},
     {"strict_root", "Do not let root see the names and times of messages that others have just "
                     "looked at, at the price of slower path look-ups."},
     {"noprefetch", "Do not push the next messages of a folder that is read in order into the page "

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#define ZSTD_STATIC_LINKING_ONLY /* ZSTD_d_stableOutBuffer */
 #include <pthread.h>
 
 #include "dict.h"
@@ -22,6 +23,7 @@ static pthread_key_t context_key;
 static int context_key_code;
 static pthread_once_t context_guard = PTHREAD_ONCE_INIT;
 
+#define FEED_BYTES (8u << 10)
 #define WINDOW_LOG_MAX 24 /* EMLFS_RECORD_PLAIN_MAX_BYTES: no frame of ours needs more */
 #define CONTEXT_KEEP_MAX_BYTES (2u << 20)
 
@@ -73,16 +75,28 @@ static int expand_all(ZSTD_DCtx *ctx, const struct emlfs_record *record, struct 
     return 0;
 }
 
+static bool room_for_all(const struct emlfs_record *record, const struct emlfs_buf *out)
+{
+    return out->cap >= record->plain_len;
+}
+
+/*
+ * Feed the frame piece by piece until want bytes exist. Where out has room for the whole content,
+ * zstd uses it as its window: otherwise it decompresses into a window of its own and copies, which
+ * takes a third longer. Pages that are never written cost nothing.
+ */
 static int expand_first(ZSTD_DCtx *ctx, const struct emlfs_record *record, size_t want,
                         struct emlfs_buf *out)
 {
-    ZSTD_inBuffer from = {.src = record->stored.data, .size = record->stored.len};
-    ZSTD_outBuffer to = {.dst = out->data, .size = want};
+    ZSTD_inBuffer from = {.src = record->stored.data};
+    ZSTD_outBuffer to = {.dst = out->data,
+                         .size = room_for_all(record, out) ? record->plain_len : want};
     while (to.pos < want) {
-        size_t before = to.pos + from.pos;
+        size_t left = record->stored.len - from.size, before = to.pos;
+        from.size += left < FEED_BYTES ? left : FEED_BYTES;
         size_t n = ZSTD_decompressStream(ctx, &to, &from);
-        /* 0: the frame ended, before want. No progress: it is cut short. */
-        if (ZSTD_isError(n) || (to.pos < want && (n == 0 || to.pos + from.pos == before)))
+        /* 0: the frame ended, before want. Nothing left: it is cut short. */
+        if (ZSTD_isError(n) || (to.pos < want && (n == 0 || (left == 0 && to.pos == before))))
             return -EUCLEAN;
     }
     out->len = want;
@@ -99,6 +113,9 @@ static int zstd_expand(const struct emlfs_record *record, const struct emlfs_dic
     size_t n = ZSTD_DCtx_reset(ctx, ZSTD_reset_session_only);
     if (!ZSTD_isError(n))
         n = ZSTD_DCtx_refDDict(ctx, record->dict_id ? dict->expand : NULL);
+    if (!ZSTD_isError(n))
+        n = ZSTD_DCtx_setParameter(ctx, ZSTD_d_stableOutBuffer,
+                                   want != record->plain_len && room_for_all(record, out));
     int r = ZSTD_isError(n)             ? -ENOMEM
             : want == record->plain_len ? expand_all(ctx, record, out)
                                         : expand_first(ctx, record, want, out);
@@ -133,7 +150,7 @@ int emlfs_record_plain(const struct emlfs_record *record, const struct emlfs_dic
         want = record->plain_len;
     if (record->dict_id && (!dict || dict->id != record->dict_id))
         return plain_failed(record, -ENOKEY, err);
-    int r = emlfs_buf_reserve(out, want);
+    int r = emlfs_buf_reserve(out, record->plain_len <= out->max_bytes ? record->plain_len : want);
     if (r == 0)
         r = record->flags & EMLFS_PACKED_ZSTD ? zstd_expand(record, dict, want, out)
                                               : plain_copy(record, want, out);

@@ -3,9 +3,10 @@
  * The tree as a caller sees it: names, attributes, and the right to see them.
  *
  * V1  Every function decides by its subject, whatever the kernel's mode check said before.
- * V2  A user archive whose mail the caller may not read does not exist for the caller; only uid 0
- *     may look its top directory up (file servers do that before they change identity), and gets
- *     EACCES for everything below.
+ * V2  Of a user archive whose mail the caller may not read, nothing is listed and nothing below it
+ *     exists. The top directory itself can be looked up by its name, by everybody alike: so the
+ *     kernel may remember it, which absolute paths need, and file servers reach it as root. With
+ *     private_names only uid 0 can, and strangers get ENOENT.
  * V3  What lies inside a user archive looks the same to everybody who may see it.
  */
 #include <stdlib.h>
@@ -70,6 +71,12 @@ uid_t view_uid(struct emlfs_view *view, struct emlfs_user_id user)
     return emlfs_bindings_uid(view->options.bindings, user, &uid) == 0 ? uid : 0;
 }
 
+/* May subject see the top directory of any user archive, by its name? */
+static bool top_visible(const struct emlfs_view *view, const struct emlfs_subject *subject)
+{
+    return subject->uid == 0 || !view->options.private_names;
+}
+
 static int lookup_archive(struct emlfs_view *view, const struct emlfs_subject *subject,
                           const char *name, struct emlfs_attr *ret, struct emlfs_err *err)
 {
@@ -84,7 +91,7 @@ static int lookup_archive(struct emlfs_view *view, const struct emlfs_subject *s
     rc = emlfs_archive_folder_lookup(view->options.archive, root, name, &folder, err);
     if (rc < 0)
         return view_errno(rc);
-    rc = subject->uid == 0 ? 0 : view_check_read(view, subject, folder.user, err);
+    rc = top_visible(view, subject) ? 0 : view_check_read(view, subject, folder.user, err);
     if (rc < 0)
         return rc;
     view_attr_folder(view, &folder, view_uid(view, folder.user), ret);
@@ -215,7 +222,7 @@ static int getattr_folder(struct emlfs_view *view, const struct emlfs_subject *s
     rc = emlfs_archive_folder_get(view->options.archive, id, &folder, err);
     if (rc < 0)
         return view_errno(rc);
-    if (subject->uid != 0 || folder.parent.v != 0)
+    if (folder.parent.v != 0 || !top_visible(view, subject))
         rc = view_check_read(view, subject, folder.user, err);
     if (rc < 0)
         return rc;

@@ -182,8 +182,7 @@ static bool batch_follows(struct emlfs_view_dir *dir, struct emlfs_msg_id after)
 
 static int batch_fetch(struct emlfs_view_dir *dir, struct emlfs_msg_id after, struct emlfs_err *err)
 {
-    struct emlfs_entry_page page = {
-        .folder = dir->at.folder, .after = after, .max = DIR_BATCH};
+    struct emlfs_entry_page page = {.folder = dir->at.folder, .after = after, .max = DIR_BATCH};
     int rc;
 
     if (!dir->batch)

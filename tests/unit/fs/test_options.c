@@ -43,8 +43,8 @@ static void test_own(void **state)
     struct mount_options options;
 
     (void)state;
-    accept("rw,strict_root,noprefetch,public_names,remount", &options);
-    assert_true(options.public_names);
+    accept("rw,strict_root,noprefetch,private_names,remount", &options);
+    assert_true(options.private_names);
     assert_true(options.read_write && options.strict_root && options.noprefetch && options.remount);
     accept("rw,ro", &options);
     assert_false(options.read_write);

@@ -26,6 +26,7 @@ struct fixture {
     struct emlfs_bindings *bindings;
     struct emlfs_view *view;
     struct emlfs_user alice, bob;
+    struct emlfs_view_options options;
     struct emlfs_folder_id inbox, below, bob_inbox;
     struct emlfs_subject is_alice, is_bob, is_root, is_other;
 };
@@ -141,6 +142,7 @@ static int setup(void **state)
     emlfs_bindings_refresh(f->bindings);
     view.archive = f->archive;
     view.bindings = f->bindings;
+    f->options = view;
     check(emlfs_view_new(&view, &f->view, &err), &err);
     f->is_alice.uid = uid_named("daemon");
     f->is_bob.uid = uid_named("bin");
@@ -256,10 +258,30 @@ static void test_root(void **state)
     assert_int_equal(lookup(f, &f->is_alice, EMLFS_NODE_ROOT, "alice", &attr), 0);
     assert_int_equal(attr.st.st_mode, S_IFDIR | 0550);
     assert_int_equal(attr.st.st_uid, f->is_alice.uid);
-    assert_int_equal(lookup(f, &f->is_alice, EMLFS_NODE_ROOT, "bob", &attr), -ENOENT);
     assert_int_equal(lookup(f, &f->is_alice, EMLFS_NODE_ROOT, "Alice", &attr), -ENOENT);
-    assert_int_equal(lookup(f, &f->is_other, EMLFS_NODE_ROOT, "alice", &attr), -ENOENT);
+    assert_int_equal(lookup(f, &f->is_alice, EMLFS_NODE_ROOT, "bob", &attr), 0);
+    assert_int_equal(lookup(f, &f->is_other, EMLFS_NODE_ROOT, "alice", &attr), 0);
+    assert_int_equal(emlfs_view_access(f->view, &f->is_other, attr.node, NULL), -ENOENT);
     free(l);
+}
+
+/* With private_names a stranger's guess finds nothing. */
+static void test_private_names(void **state)
+{
+    struct fixture *f = *state;
+    struct emlfs_view_options options = f->options;
+    struct emlfs_view *open_view = f->view;
+    struct emlfs_attr attr;
+
+    options.private_names = true;
+    assert_int_equal(emlfs_view_new(&options, &f->view, NULL), 0);
+    assert_int_equal(lookup(f, &f->is_alice, EMLFS_NODE_ROOT, "alice", &attr), 0);
+    assert_int_equal(emlfs_view_getattr(f->view, &f->is_other, attr.node, &attr, NULL), -ENOENT);
+    assert_int_equal(lookup(f, &f->is_alice, EMLFS_NODE_ROOT, "bob", &attr), -ENOENT);
+    assert_int_equal(lookup(f, &f->is_other, EMLFS_NODE_ROOT, "alice", &attr), -ENOENT);
+    assert_int_equal(lookup(f, &f->is_root, EMLFS_NODE_ROOT, "alice", &attr), 0);
+    emlfs_view_free(f->view);
+    f->view = open_view;
 }
 
 /* Uid 0 sees a top directory and nothing below it. */
@@ -486,11 +508,12 @@ static void test_bad_nodes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_nodes),     cmocka_unit_test(test_root),
-        cmocka_unit_test(test_uid_zero),  cmocka_unit_test(test_others),
-        cmocka_unit_test(test_listing),   cmocka_unit_test(test_same_inode),
-        cmocka_unit_test(test_reading),   cmocka_unit_test(test_by_id),
-        cmocka_unit_test(test_bad_nodes), cmocka_unit_test(test_listing_grows),
+        cmocka_unit_test(test_nodes),         cmocka_unit_test(test_root),
+        cmocka_unit_test(test_private_names), cmocka_unit_test(test_uid_zero),
+        cmocka_unit_test(test_others),        cmocka_unit_test(test_listing),
+        cmocka_unit_test(test_same_inode),    cmocka_unit_test(test_reading),
+        cmocka_unit_test(test_by_id),         cmocka_unit_test(test_bad_nodes),
+        cmocka_unit_test(test_listing_grows),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
