@@ -28,12 +28,14 @@ static bool is_mbox_name(const char *name)
     return has_suffix(name, ".mbox") || has_suffix(name, ".mbx");
 }
 
-static bool begins_like_mbox(int fd)
+static bool begins_like_mbox(struct emlfs_import *im, int fd)
 {
     uint8_t head[EMLFS_MBOX_LINE_MAX_BYTES + 64];
     ssize_t n = emlfs_os_pread_full(fd, head, sizeof(head), 0);
-    if (n < 0)
+    if (n < 0) {
+        emlfs_import_partial(im);
         return false;
+    }
     struct emlfs_mbox_from from = emlfs_mbox_from_parse(emlfs_span_of(head, (size_t)n));
     return from.form != EMLFS_MBOX_NONE && from.form != EMLFS_MBOX_OTHER;
 }
@@ -47,7 +49,7 @@ static int take_mbox(struct emlfs_import *im, const char *name, int fd, const st
     int r = stem ? emlfs_import_push_folder(im, stem, &old) : -ENOMEM;
     free(stem);
     if (r < 0)
-        return r == -E2BIG ? emlfs_import_reject_errno(im, "the folder name is too long", E2BIG)
+        return r == -E2BIG ? emlfs_import_reject_unread(im, "the folder name is too long", E2BIG)
                            : r;
     r = emlfs_import_enter_folder(im);
     if (r == 0)
@@ -62,9 +64,9 @@ static int take_read(struct emlfs_import *im, const char *name, int fd, const st
     if (r == -ENOMEM)
         return emlfs_err_sys(im->err, ENOMEM, "import", "no memory for a message");
     if (r == -EAGAIN)
-        return emlfs_import_reject(im, "changed while it was read: import it again");
+        return emlfs_import_reject_changed(im);
     if (r < 0)
-        return emlfs_import_reject_errno(im, "cannot be read", -r);
+        return emlfs_import_reject_unread(im, "cannot be read", -r);
     if (!has_suffix(name, ".eml") && emlfs_mbox_holds_several(emlfs_buf_view(&im->raw)))
         return take_mbox(im, name, fd, st);
     return emlfs_import_deliver(im, NULL, 0, st->st_mtim.tv_sec);
@@ -74,13 +76,13 @@ static int take_open(struct emlfs_import *im, const char *name, int fd, const st
 {
     if (st->st_size == 0 && !is_mbox_name(name) && !has_suffix(name, ".eml"))
         return emlfs_import_note(im, "empty file: no message in it");
-    if (is_mbox_name(name) && (st->st_size == 0 || begins_like_mbox(fd)))
+    if (is_mbox_name(name) && (st->st_size == 0 || begins_like_mbox(im, fd)))
         return take_mbox(im, name, fd, st);
     if (im->mbox_only)
-        return begins_like_mbox(fd) ? take_mbox(im, name, fd, st)
-                                    : emlfs_import_reject(im, "not an mbox: no From line");
+        return begins_like_mbox(im, fd) ? take_mbox(im, name, fd, st)
+                                        : emlfs_import_reject(im, "not an mbox: no From line");
     if (st->st_size > (off_t)EMLFS_MESSAGE_MAX_BYTES) {
-        if (begins_like_mbox(fd))
+        if (begins_like_mbox(im, fd))
             return take_mbox(im, name, fd, st);
         return emlfs_import_reject(im, "larger than the largest message that can be archived");
     }
@@ -92,9 +94,9 @@ static int take_file(struct emlfs_import *im, int dir_fd, const char *name)
     struct stat st = {0};
     int fd = emlfs_import_open(im, dir_fd, name, false, &st);
     if (fd == -ENOENT || fd == -ELOOP || fd == -EINVAL)
-        return emlfs_import_note(im, "gone or replaced while the tree was read");
+        return emlfs_import_note_unread(im, "gone or replaced while the tree was read");
     if (fd < 0)
-        return emlfs_import_reject_errno(im, "cannot be opened", -fd);
+        return emlfs_import_reject_unread(im, "cannot be opened", -fd);
     int r = take_open(im, name, fd, &st);
     close(fd);
     emlfs_import_progress(im, (uint64_t)st.st_size);
@@ -116,13 +118,13 @@ static int take_dir(struct emlfs_import *im, int parent_fd, const char *name)
     if (emlfs_import_is_litter_dir(name))
         return emlfs_import_note(im, "not a mail folder: skipped");
     if (im->depth >= EMLFS_IMPORT_DEPTH_MAX)
-        return emlfs_import_note(im, "too deep: the directory was not read");
+        return emlfs_import_note_unread(im, "too deep: the directory was not read");
     struct emlfs_import_dir dir;
     int r = emlfs_import_dir_open(im, parent_fd, name, false, &dir);
     if (r == -ENOMEM)
         return emlfs_err_sys(im->err, ENOMEM, "import", "no memory for a directory");
     if (r < 0)
-        return emlfs_import_note(im, strerrordesc_np(-r));
+        return emlfs_import_note_unread(im, strerrordesc_np(-r));
     size_t old = im->folder.len;
     bool maildir = !im->mbox_only && emlfs_maildir_is(&dir);
     r = push_dir_folder(im, name, maildir, &old);
@@ -153,6 +155,8 @@ static int take_entry(struct emlfs_import *im, const struct emlfs_import_dir *di
         return take_file(im, dir->fd, name);
     case DT_LNK:
         return emlfs_import_note(im, "symbolic link: not followed");
+    case DT_UNKNOWN:
+        return emlfs_import_note_unread(im, "gone while the tree was read");
     default:
         return emlfs_import_note(im, "not a regular file: skipped");
     }
@@ -213,8 +217,7 @@ static int eml_run(const char *path, const struct emlfs_import_options *options,
         if (fd >= 0)
             close(fd);
     }
-    emlfs_import_end(&im);
-    return r;
+    return emlfs_import_end(&im, r);
 }
 
 static int eml_probe(const char *path)

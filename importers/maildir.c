@@ -101,9 +101,9 @@ static int take_open(struct emlfs_import *im, const char *name, int fd, const st
     if (r == -EFBIG)
         return emlfs_import_reject(im, "larger than the largest message that can be archived");
     if (r == -EAGAIN)
-        return emlfs_import_reject(im, "changed while it was read: import it again");
+        return emlfs_import_reject_changed(im);
     if (r < 0)
-        return emlfs_import_reject_errno(im, "cannot be read", -r);
+        return emlfs_import_reject_unread(im, "cannot be read", -r);
     bool keywords;
     uint32_t flags = emlfs_maildir_flags(name, &keywords);
     im->keywords += keywords;
@@ -125,9 +125,9 @@ static int take_file(struct emlfs_import *im, const struct emlfs_import_dir *dir
     }
     int r;
     if (fd == -ENOENT || fd == -ELOOP || fd == -EINVAL)
-        r = emlfs_import_note(im, "gone or replaced while the folder was read");
+        r = emlfs_import_note_unread(im, "gone or replaced while the folder was read");
     else if (fd < 0)
-        r = emlfs_import_reject_errno(im, "cannot be opened", -fd);
+        r = emlfs_import_reject_unread(im, "cannot be opened", -fd);
     else
         r = take_open(im, name, fd, &st);
     emlfs_os_close(&fd);
@@ -146,6 +146,8 @@ static int take_message(struct emlfs_import *im, const struct emlfs_import_dir *
         return emlfs_import_note(im, "not mail: skipped");
     if (emlfs_import_dir_type(dir, i) == DT_REG)
         return take_file(im, dir, name);
+    if (emlfs_import_dir_type(dir, i) == DT_UNKNOWN)
+        return emlfs_import_note_unread(im, "gone while the folder was read");
     return emlfs_import_note(im, "not a regular file: skipped");
 }
 
@@ -182,7 +184,7 @@ static int take_part(struct emlfs_import *im, const struct emlfs_import_dir *dir
             r = take_messages(im, &messages);
             emlfs_import_dir_close(&messages);
         } else {
-            r = emlfs_import_note(im, strerrordesc_np(-r));
+            r = emlfs_import_note_unread(im, strerrordesc_np(-r));
         }
     }
     emlfs_import_pop(&im->path, old);
@@ -239,12 +241,12 @@ static int take_dir(struct emlfs_import *im, const struct emlfs_import_dir *dir,
     if (emlfs_import_is_litter_dir(name))
         return emlfs_import_note(im, "not a mail folder: skipped");
     if (im->depth >= EMLFS_IMPORT_DEPTH_MAX)
-        return emlfs_import_note(im, "too deep: the directory was not read");
+        return emlfs_import_note_unread(im, "too deep: the directory was not read");
     int r = emlfs_import_dir_open(im, dir->fd, name, false, &child);
     if (r == -ENOMEM)
         return emlfs_err_sys(im->err, ENOMEM, "import", "no memory for a directory");
     if (r < 0)
-        return emlfs_import_note(im, strerrordesc_np(-r));
+        return emlfs_import_note_unread(im, strerrordesc_np(-r));
     r = take_child(im, name, &child);
     emlfs_import_dir_close(&child);
     return r;
@@ -265,6 +267,8 @@ static int take_entry(struct emlfs_import *im, const struct emlfs_import_dir *di
         return take_dir(im, dir, name);
     if (type == DT_LNK)
         return emlfs_import_note(im, "symbolic link: not followed");
+    if (type == DT_UNKNOWN)
+        return emlfs_import_note_unread(im, "gone while the folder was read");
     if (type != DT_REG || name[0] == '.')
         return emlfs_import_note(im, "not mail: skipped");
     return emlfs_import_included(im) ? take_file(im, dir, name) : 0;
@@ -307,8 +311,7 @@ static int maildir_run(const char *path, const struct emlfs_import_options *opti
             emlfs_import_dir_close(&dir);
         }
     }
-    emlfs_import_end(&im);
-    return r;
+    return emlfs_import_end(&im, r);
 }
 
 static bool is_dir_at(const char *path, const char *name)

@@ -40,8 +40,7 @@ bool emlfs_mbox_holds_several(struct emlfs_span raw)
         return false;
     struct emlfs_mbox_style style = {.first_form = first.form};
     struct emlfs_mbox_message found;
-    size_t blank_len;
-    int r = emlfs_mbox_find(&reader, &style, first.line_len, &found, &blank_len, NULL);
+    int r = emlfs_mbox_find(&reader, &style, first.line_len, &found, NULL);
     emlfs_mbox_reader_free(&reader);
     return r > 0;
 }
@@ -249,7 +248,7 @@ static int take_reader(struct emlfs_import *im, struct emlfs_mbox_reader *reader
     if (reader->error == 0)
         return r;
     /* The file itself failed under us: what was read so far is taken, the rest is one rejection. */
-    return emlfs_import_reject_errno(im, "the rest of the mbox cannot be read", -reader->error);
+    return emlfs_import_reject_unread(im, "the rest of the mbox cannot be read", -reader->error);
 }
 
 int emlfs_mbox_take(struct emlfs_import *im, int fd, const struct stat *st)
@@ -301,8 +300,7 @@ static int mbox_run(const char *path, const struct emlfs_import_options *options
         if (fd >= 0)
             close(fd);
     }
-    emlfs_import_end(&im);
-    return r;
+    return emlfs_import_end(&im, r);
 }
 
 static bool has_mbox_suffix(const char *path)

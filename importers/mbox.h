@@ -71,6 +71,7 @@ struct emlfs_mbox_style {
 
 struct emlfs_mbox_message {
     uint64_t begin;   /* of the separator; of the message when it has none */
+    size_t blank_len; /* of the empty line before begin that belongs to the separator, 0: none */
     uint64_t content; /* first byte of the message */
     uint64_t end;     /* first byte after it; what follows up to the next begin is framing */
     int64_t date_sec; /* of the separator, 0: unknown */
@@ -91,13 +92,9 @@ int emlfs_mbox_detect(struct emlfs_mbox_reader *reader, struct emlfs_mbox_style 
 int emlfs_mbox_split_begin(struct emlfs_mbox_splitter *splitter, struct emlfs_mbox_reader *reader);
 /* 1 and *ret; 0 at the end; negative errno. */
 int emlfs_mbox_split_next(struct emlfs_mbox_splitter *splitter, struct emlfs_mbox_message *ret);
-/*
- * Find the next separator at or after from. 1, 0 none, negative errno. *ret_blank_len: length of
- * the empty line before it that belongs to it. kept may be NULL.
- */
+/* Find the next separator at or after from. 1, 0 none, negative errno. kept may be NULL. */
 int emlfs_mbox_find(struct emlfs_mbox_reader *reader, const struct emlfs_mbox_style *style,
-                    uint64_t from, struct emlfs_mbox_message *ret, size_t *ret_blank_len,
-                    uint64_t *kept);
+                    uint64_t from, struct emlfs_mbox_message *ret, uint64_t *kept);
 /* The next "From " that begins a line, or follows '>' signs that do. UINT64_MAX: none before limit.
  */
 uint64_t emlfs_mbox_scan(struct emlfs_mbox_reader *reader, uint64_t from, uint64_t limit);

@@ -145,15 +145,14 @@ static void candidate(struct emlfs_mbox_reader *reader, const struct emlfs_mbox_
 }
 
 static void separator(struct emlfs_mbox_reader *reader, const struct emlfs_mbox_style *style,
-                      const struct emlfs_mbox_message *found, size_t blank_len,
-                      struct evidence *evidence)
+                      const struct emlfs_mbox_message *found, struct evidence *evidence)
 {
     if (found->begin < evidence->covered_until) {
         evidence->inner++;
         return;
     }
     evidence->separators++;
-    evidence->after_blank += blank_len > 0;
+    evidence->after_blank += found->blank_len > 0;
     if (evidence->separators > LENGTHS_MAX)
         return;
     uint64_t end, next;
@@ -170,12 +169,10 @@ static int gather(struct emlfs_mbox_reader *reader, const struct emlfs_mbox_styl
                   struct evidence *evidence)
 {
     struct emlfs_mbox_message found = {0};
-    size_t blank_len = 0;
     uint64_t at = style->start;
     bool more = true;
     while (more) {
-        int r =
-            at < DETECT_BYTES ? emlfs_mbox_find(reader, style, at, &found, &blank_len, NULL) : 0;
+        int r = at < DETECT_BYTES ? emlfs_mbox_find(reader, style, at, &found, NULL) : 0;
         if (r < 0)
             return r;
         more = r > 0 && found.begin < DETECT_BYTES;
@@ -186,7 +183,7 @@ static int gather(struct emlfs_mbox_reader *reader, const struct emlfs_mbox_styl
             hit += 5;
         }
         if (more)
-            separator(reader, style, &found, blank_len, evidence);
+            separator(reader, style, &found, evidence);
         at = found.content;
     }
     return reader->error;

@@ -77,8 +77,8 @@ static int number(const char *word, size_t digits_min, size_t digits_max, int ma
     size_t len = strspn(word, "0123456789");
     if (word[len] || len < digits_min || len > digits_max)
         return -1;
-    int value = atoi(word);
-    return value <= max ? value : -1;
+    long value = strtol(word, NULL, 10); /* at most digits_max digits: no overflow */
+    return value <= max ? (int)value : -1;
 }
 
 static bool time_parse(const char *word, struct date *date)
@@ -102,7 +102,7 @@ static bool zone_parse(const char *word, struct date *date)
 {
     size_t len = strlen(word);
     if ((word[0] == '+' || word[0] == '-') && len == 5 && strspn(word + 1, "0123456789") == 4) {
-        int value = atoi(word + 1);
+        int value = (int)strtol(word + 1, NULL, 10);
         int minutes = value / 100 * 60 + value % 100;
         date->zone_min = word[0] == '-' ? -minutes : minutes;
         return true;

@@ -23,8 +23,16 @@
  *  S1. begin <= content <= end <= begin of the next message, and content > begin when separated.
  *  S2. the bytes from the first message's begin to the end of the file are covered: what is not
  *      message is the separator line and at most one empty line before it (or before the end).
- *  S3. a message's bytes do not depend on what follows its separator: a file that grew yields the
- *      same messages again and new ones after them.
+ *  S3. a message's bytes do not depend on what follows its end: a file that is split and grows by
+ *      whole messages yields the same messages again and new ones after them, as long as its
+ *      dialect and blank_not_needed, which the first part decides, stay.
+ *
+ * S3 speaks of files that are split. A file that is not called .mbox or .mbx and holds one message
+ * is taken as a message file (eml.c): all bytes after its From line are the message, an empty line
+ * at its end too, because archives of single messages with their From line (one message a file) are
+ * exactly that and must come out byte for byte. When a further message is appended to such a file
+ * it is an mbox from then on: the empty line is framing, so the first message comes out without it,
+ * is another message by its hash, and is archived once more, in the folder named after the file.
  */
 #include <strings.h>
 
@@ -99,10 +107,9 @@ static bool may_be_damaged(enum emlfs_mbox_form form, bool blank, struct emlfs_s
            (form != EMLFS_MBOX_GIT && blank && emlfs_mbox_starts_with_field(after));
 }
 
-/* The line at offset, which begins "From ". True: a separator, *ret and *ret_blank_len are set. */
+/* The line at offset, which begins "From ". True: a separator, and *ret is set but for its end. */
 static bool judge(struct emlfs_mbox_reader *reader, const struct emlfs_mbox_style *style,
-                  uint64_t offset, struct emlfs_mbox_message *ret, size_t *ret_blank_len,
-                  uint64_t *kept)
+                  uint64_t offset, struct emlfs_mbox_message *ret, uint64_t *kept)
 {
     struct before before = look_back(reader, style->start, offset);
     if (!before.line_start)
@@ -120,16 +127,15 @@ static bool judge(struct emlfs_mbox_reader *reader, const struct emlfs_mbox_styl
         return false;
     }
     *ret = (struct emlfs_mbox_message){.begin = offset,
+                                       .blank_len = before.blank_len,
                                        .content = offset + from.line_len,
                                        .date_sec = from.date_sec,
                                        .separated = true};
-    *ret_blank_len = before.blank_len;
     return true;
 }
 
 int emlfs_mbox_find(struct emlfs_mbox_reader *reader, const struct emlfs_mbox_style *style,
-                    uint64_t from, struct emlfs_mbox_message *ret, size_t *ret_blank_len,
-                    uint64_t *kept)
+                    uint64_t from, struct emlfs_mbox_message *ret, uint64_t *kept)
 {
     for (;;) {
         uint64_t at = emlfs_mbox_scan(reader, from, reader->size);
@@ -137,7 +143,7 @@ int emlfs_mbox_find(struct emlfs_mbox_reader *reader, const struct emlfs_mbox_st
             return reader->error;
         if (at == UINT64_MAX)
             return 0;
-        if (judge(reader, style, at, ret, ret_blank_len, kept))
+        if (judge(reader, style, at, ret, kept))
             return 1;
         from = at + 5;
     }
@@ -194,10 +200,9 @@ static bool lands(struct emlfs_mbox_reader *reader, const struct emlfs_mbox_styl
         if (lines == 1 && !whole_line)
             end = at; /* the length stopped short of the last line's own end */
         struct emlfs_mbox_message found;
-        size_t blank_len;
         struct emlfs_span line = emlfs_mbox_view(reader, at, 5);
         bool separator = line.len == 5 && memcmp(line.data, "From ", 5) == 0 &&
-                         judge(reader, style, at, &found, &blank_len, NULL);
+                         judge(reader, style, at, &found, NULL);
         if (at >= reader->size || separator) {
             *ret_end = end;
             *ret_next = at;
@@ -246,9 +251,7 @@ static int message_end(struct emlfs_mbox_splitter *splitter, struct emlfs_mbox_m
     } else {
         by_length = false;
     }
-    size_t blank_len = 0;
-    int r = emlfs_mbox_find(reader, &splitter->style, from, &splitter->next, &blank_len,
-                            &splitter->kept_lines);
+    int r = emlfs_mbox_find(reader, &splitter->style, from, &splitter->next, &splitter->kept_lines);
     if (r < 0)
         return r;
     splitter->at_end = r == 0;
@@ -257,7 +260,7 @@ static int message_end(struct emlfs_mbox_splitter *splitter, struct emlfs_mbox_m
     else if (splitter->at_end)
         message->end = last_end(reader, message->content);
     else
-        message->end = splitter->next.begin - blank_len;
+        message->end = splitter->next.begin - splitter->next.blank_len;
     if (message->end < message->content)
         message->end = message->content;
     return reader->error;
@@ -270,11 +273,10 @@ int emlfs_mbox_split_begin(struct emlfs_mbox_splitter *splitter, struct emlfs_mb
     if (r < 0)
         return r;
     uint64_t start = splitter->style.start;
-    size_t blank_len;
     splitter->at_end = start >= reader->size;
     if (splitter->at_end)
         return 0;
-    if (!judge(reader, &splitter->style, start, &splitter->next, &blank_len, NULL))
+    if (!judge(reader, &splitter->style, start, &splitter->next, NULL))
         splitter->next = (struct emlfs_mbox_message){.begin = start, .content = start};
     return reader->error;
 }

@@ -22,6 +22,8 @@ int emlfs_import_begin(struct emlfs_import *im, const char *path,
                        struct emlfs_err *err)
 {
     *im = (struct emlfs_import){.options = options, .sink = sink, .err = err, .noatime = true};
+    if (options && options->ret_partial)
+        *options->ret_partial = false;
     im->path.max_bytes = STACK_MAX_BYTES;
     im->folder.max_bytes = STACK_MAX_BYTES;
     im->raw.max_bytes = EMLFS_MESSAGE_MAX_BYTES + 1; /* one more, to see the end of the file */
@@ -36,11 +38,20 @@ int emlfs_import_begin(struct emlfs_import *im, const char *path,
     return 0;
 }
 
-void emlfs_import_end(struct emlfs_import *im)
+int emlfs_import_end(struct emlfs_import *im, int r)
 {
+    if (r < 0)
+        emlfs_import_partial(im);
     emlfs_buf_free(&im->path);
     emlfs_buf_free(&im->folder);
     emlfs_buf_free(&im->raw);
+    return r;
+}
+
+void emlfs_import_partial(struct emlfs_import *im)
+{
+    if (im->options && im->options->ret_partial)
+        *im->options->ret_partial = true;
 }
 
 int emlfs_import_push(struct emlfs_buf *stack, const char *component, size_t *ret_old)
@@ -169,12 +180,25 @@ int emlfs_import_reject(struct emlfs_import *im, const char *reason)
     return im->sink->reject(im->sink->arg, emlfs_import_position(im), reason, im->err);
 }
 
-int emlfs_import_reject_errno(struct emlfs_import *im, const char *what, int code)
+int emlfs_import_note_unread(struct emlfs_import *im, const char *text)
+{
+    emlfs_import_partial(im);
+    return emlfs_import_note(im, text);
+}
+
+int emlfs_import_reject_changed(struct emlfs_import *im)
+{
+    emlfs_import_partial(im);
+    return emlfs_import_reject(im, "changed while it was read: import it again");
+}
+
+int emlfs_import_reject_unread(struct emlfs_import *im, const char *what, int code)
 {
     char reason[REASON_BYTES];
     struct emlfs_err err;
     emlfs_err_sys(&err, code, "import", "%s", what);
     snprintf(reason, sizeof(reason), "%.150s", err.text);
+    emlfs_import_partial(im);
     return emlfs_import_reject(im, reason);
 }
 

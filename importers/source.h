@@ -34,11 +34,20 @@ struct emlfs_import {
     bool mbox_only; /* a tree in which only mboxes are taken */
 };
 
-/* path: as the user gave it. -ENOMEM, -E2BIG. Free with emlfs_import_end in any case. */
+/* path: as the user gave it. -ENOMEM, -E2BIG. Free with emlfs_import_end in any case. The caller's
+ * ret_partial is false from here on. */
 int emlfs_import_begin(struct emlfs_import *im, const char *path,
                        const struct emlfs_import_options *options, const struct emlfs_sink *sink,
                        struct emlfs_err *err);
-void emlfs_import_end(struct emlfs_import *im);
+/* Ends the run with result r, which it returns. A run that failed has not read all of its source.
+ */
+int emlfs_import_end(struct emlfs_import *im, int r);
+/*
+ * A part of the source could not be read: mail may be there that the sink has not seen. Mail that
+ * is never read by rule (links, litter, tmp, what a glob leaves out, messages over the maximum) is
+ * not meant: an import that reads everything would not see it either.
+ */
+void emlfs_import_partial(struct emlfs_import *im);
 
 /* Push a component, "/" before it when the stack is not empty; *ret_old is for _pop. */
 int emlfs_import_push(struct emlfs_buf *stack, const char *component, size_t *ret_old);
@@ -68,7 +77,10 @@ void emlfs_import_progress(struct emlfs_import *im, uint64_t bytes);
 /* To the sink, at the present position. */
 int emlfs_import_note(struct emlfs_import *im, const char *text);
 int emlfs_import_reject(struct emlfs_import *im, const char *reason);
-int emlfs_import_reject_errno(struct emlfs_import *im, const char *what, int code);
+/* As _note and _reject, for what could not be read: the import is partial. */
+int emlfs_import_note_unread(struct emlfs_import *im, const char *text);
+int emlfs_import_reject_unread(struct emlfs_import *im, const char *what, int code);
+int emlfs_import_reject_changed(struct emlfs_import *im);
 int emlfs_import_enter_folder(struct emlfs_import *im);
 /*
  * Judge im->raw and pass it on, or reject it. position: NULL for the present path.

@@ -6,22 +6,53 @@
  * is not: a lone surrogate, a control character, stray bits or a missing '-' make the whole name
  * "not modified UTF-7", and the caller takes it as it is.
  */
-#include <utf8proc.h>
-
 #include "source.h"
+
+/* What a UTF-8 sequence may begin with, the range of its second byte, its length (RFC 3629 4). */
+static const struct utf8_form {
+    uint8_t first_min, first_max, second_min, second_max, len;
+} utf8_forms[] = {
+    {0x00, 0x7F, 0, 0, 1},       {0xC2, 0xDF, 0x80, 0xBF, 2}, {0xE0, 0xE0, 0xA0, 0xBF, 3},
+    {0xE1, 0xEC, 0x80, 0xBF, 3}, {0xED, 0xED, 0x80, 0x9F, 3}, {0xEE, 0xEF, 0x80, 0xBF, 3},
+    {0xF0, 0xF0, 0x90, 0xBF, 4}, {0xF1, 0xF3, 0x80, 0xBF, 4}, {0xF4, 0xF4, 0x80, 0x8F, 4}};
+
+/* Length of the sequence that text begins with, 0: none. */
+static size_t utf8_len(struct emlfs_span text)
+{
+    const struct utf8_form *form = utf8_forms;
+    const struct utf8_form *end = form + sizeof(utf8_forms) / sizeof(utf8_forms[0]);
+    while (form < end && (text.data[0] < form->first_min || text.data[0] > form->first_max))
+        form++;
+    if (form == end || text.len < form->len)
+        return 0;
+    if (form->len > 1 && (text.data[1] < form->second_min || text.data[1] > form->second_max))
+        return 0;
+    for (size_t i = 2; i < form->len; i++)
+        if ((text.data[i] & 0xC0) != 0x80)
+            return 0;
+    return form->len;
+}
 
 bool emlfs_utf8_valid(struct emlfs_span text)
 {
-    size_t at = 0;
-    while (at < text.len) {
-        utf8proc_int32_t point;
-        utf8proc_ssize_t n =
-            utf8proc_iterate(text.data + at, (utf8proc_ssize_t)(text.len - at), &point);
-        if (n <= 0)
+    while (text.len > 0) {
+        size_t len = utf8_len(text);
+        if (len == 0)
             return false;
-        at += (size_t)n;
+        text = emlfs_span_of(text.data + len, text.len - len);
     }
     return true;
+}
+
+/* point: no surrogate, at most 0x10FFFF. */
+static int utf8_append(struct emlfs_buf *out, uint32_t point)
+{
+    uint8_t bytes[4];
+    size_t len = point < 0x80 ? 1 : point < 0x800 ? 2 : point < 0x10000 ? 3 : 4;
+    for (size_t i = len - 1; i > 0; i--, point >>= 6)
+        bytes[i] = (uint8_t)(0x80 | (point & 0x3F));
+    bytes[0] = (uint8_t)(point | (len == 1 ? 0 : 0xF00u >> len));
+    return emlfs_buf_append(out, bytes, len);
 }
 
 static int base64_value(char c)
@@ -58,9 +89,7 @@ static int unit_add(struct unit_reader *reader, uint32_t unit)
     }
     if (point < 32 || (point >= 127 && point < 160))
         return -EILSEQ;
-    uint8_t bytes[4];
-    utf8proc_ssize_t n = utf8proc_encode_char((utf8proc_int32_t)point, bytes);
-    return n > 0 ? emlfs_buf_append(reader->out, bytes, (size_t)n) : -EILSEQ;
+    return utf8_append(reader->out, point);
 }
 
 /* What stands between '&' and '-'; *at is left on the byte after '-'. */

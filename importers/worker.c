@@ -135,7 +135,7 @@ static int spawn_files(posix_spawn_file_actions_t *files, int child_fd)
     int rc = posix_spawn_file_actions_adddup2(files, child_fd, STDIN_FILENO);
     if (rc == 0)
         rc = posix_spawn_file_actions_adddup2(files, child_fd, STDOUT_FILENO);
-#if !defined(__SANITIZE_ADDRESS__)
+#if !defined(EMLFS_SANITIZED)
     if (rc == 0)
         rc = posix_spawn_file_actions_addopen(files, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
 #endif

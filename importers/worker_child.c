@@ -11,7 +11,7 @@
 #include "facts.h"
 #include "worker.h"
 
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(EMLFS_SANITIZED)
 #include <sanitizer/lsan_interface.h>
 #endif
 
@@ -64,7 +64,7 @@ int emlfs_worker_main(void)
     struct emlfs_buf facts = EMLFS_BUF_INIT(EMLFS_FACTS_MAX_BYTES);
     const char *limit = getenv(WORKER_MEMORY_ENV);
     uint64_t memory_mib = limit ? strtoul(limit, NULL, 10) : 0;
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(EMLFS_SANITIZED)
     __lsan_do_leak_check(); /* at exit it would need ptrace; once done it is not repeated */
 #endif
     worker_preload();

@@ -46,8 +46,9 @@ struct emlfs_import_options {
     const char *const *include; /* NULL-terminated globs (fnmatch) over the source-relative path */
     const char *const *exclude;
     const struct emlfs_progress *progress; /* done/total in bytes where they are known */
-    bool *ret_partial; /* may be NULL: set when a part of the source could not be read, so that what
-                          was not seen may still be there (no entry is taken for moved then) */
+    bool *ret_partial; /* may be NULL: true when a part of the source could not be read, so that
+                          what was not seen may still be there (no entry is taken for moved then);
+                          else false. Also written when the run fails. */
 };
 
 struct emlfs_importer {

@@ -49,6 +49,15 @@ static void test_utf8(void **state)
                                                  "e")));
     assert_false(emlfs_utf8_valid(emlfs_span_str("\xc0\x80")));
     assert_false(emlfs_utf8_valid(emlfs_span_str("\xed\xa0\x80")));
+    assert_true(emlfs_utf8_valid(emlfs_span_of("a\0b", 3)));
+    assert_true(emlfs_utf8_valid(emlfs_span_str("\xc2\x80\xe0\xa0\x80\xf0\x90\x80\x80")));
+    assert_true(emlfs_utf8_valid(emlfs_span_str("\xdf\xbf\xef\xbf\xbf\xf4\x8f\xbf\xbf")));
+    assert_false(emlfs_utf8_valid(emlfs_span_str("\xe0\x9f\xbf")));
+    assert_false(emlfs_utf8_valid(emlfs_span_str("\xf0\x8f\xbf\xbf")));
+    assert_false(emlfs_utf8_valid(emlfs_span_str("\xf4\x90\x80\x80")));
+    assert_false(emlfs_utf8_valid(emlfs_span_str("\xf5\x80\x80\x80")));
+    assert_false(emlfs_utf8_valid(emlfs_span_str("\xe3\x81")));
+    assert_false(emlfs_utf8_valid(emlfs_span_str("\xe3\x81z")));
 }
 
 int main(void)

@@ -309,7 +309,7 @@ static int confined_escapes(void)
     if (worker_confine(512ull << 20) < 0)
         return 255;
     int found = escapes();
-#if !defined(__SANITIZE_ADDRESS__)
+#if !defined(EMLFS_SANITIZED)
     if (mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED)
         found |= CAN_MAP_CODE;
     if (malloc(1ull << 30) != NULL)
