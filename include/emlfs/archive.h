@@ -139,8 +139,8 @@ struct emlfs_entry_page {
     unsigned max, n;
 };
 /*
- * The entries of a folder with message id > after, in id order (stores in order). Cost: one catalogue
- * scan; a folder is listed by calling again with the last id. -ENOENT: no such folder.
+ * The entries of a folder with message id > after, in id order (stores in order). Cost: one
+ * catalogue scan; a folder is listed by calling again with the last id. -ENOENT: no such folder.
  */
 int emlfs_archive_entries(struct emlfs_archive *archive, struct emlfs_entry_page *page,
                           struct emlfs_err *err);

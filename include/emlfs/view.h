@@ -29,7 +29,7 @@ struct emlfs_view_options {
     struct emlfs_archive *archive;
     struct emlfs_bindings *bindings;
     bool private_names; /* hide the top directories of user archives from other accounts */
-    bool strict_root; /* uid 0 is refused even by attribute caches: shorter time-outs */
+    bool strict_root;   /* uid 0 is refused even by attribute caches: shorter time-outs */
     /* Text of .emlfs/status.json; called at open. */
     int (*status)(void *arg, struct emlfs_buf *ret_json);
     void *status_arg;

@@ -76,7 +76,8 @@ struct emlfs_wire_progress {
     uint64_t done, total; /* total 0: unknown */
     struct emlfs_span phase;
 };
-/* PROGRESS payload: appended to out (-E2BIG, -ENOMEM), and its inverse, which borrows (-EUCLEAN). */
+/* PROGRESS payload: appended to out (-E2BIG, -ENOMEM), and its inverse, which borrows (-EUCLEAN).
+ */
 int emlfs_wire_progress_encode(const struct emlfs_wire_progress *progress, struct emlfs_buf *out);
 int emlfs_wire_progress_decode(struct emlfs_span payload, struct emlfs_wire_progress *ret);
 

@@ -579,11 +579,10 @@ static int master_row(struct apply *apply, uint8_t kind, struct emlfs_span key,
         rc = folder_unname(apply, row_key_view(&row));
         if (rc == 0)
             rc = folder_row_decode(value, &folder);
+        if (rc == 0 && folder.parent >= be32(key.data)) /* parents are older: a tree */
+            rc = -EUCLEAN;
         if (rc == 0)
-            rc = folder_rows(apply,
-                             (uint32_t)key.data[0] << 24 | (uint32_t)key.data[1] << 16 |
-                                 (uint32_t)key.data[2] << 8 | key.data[3],
-                             &folder, time_ns);
+            rc = folder_rows(apply, be32(key.data), &folder, time_ns);
     }
     if (rc < 0)
         return rc;

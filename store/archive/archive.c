@@ -105,14 +105,30 @@ static int identity_make(const char *path, const struct emlfs_init_options *opti
     return settings_check(&ret->settings, err);
 }
 
+/* Only an empty directory may become an archive: 0, or -EEXIST. */
+static int directory_empty(const char *path)
+{
+    DIR *dir = opendir(path);
+    const struct dirent *entry;
+    int rc = dir ? 0 : -EEXIST;
+
+    while (rc == 0 && (entry = readdir(dir))) {
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            rc = -EEXIST;
+    }
+    if (dir)
+        closedir(dir);
+    return rc;
+}
+
 static int directories_make(const char *path, struct emlfs_err *err)
 {
     static const char *const names[] = {"keys", "stores"};
     char sub[EMLFS_PATH_MAX_BYTES];
     int rc = emlfs_os_mkdir(path, 0755);
 
-    if (rc == -EEXIST && rmdir(path) == 0) /* only an empty directory may become an archive */
-        rc = emlfs_os_mkdir(path, 0755);
+    if (rc == -EEXIST)
+        rc = directory_empty(path);
     for (unsigned i = 0; i < 2 && rc == 0; i++) {
         rc = path_join(sub, sizeof(sub), path, names[i]);
         if (rc == 0)
@@ -173,8 +189,9 @@ int emlfs_archive_init(const char *path, const struct emlfs_init_options *option
 
     if (rc == 0)
         rc = directories_make(path, err);
-    if (rc == 0)
-        rc = keys_create(path, &keys, ret_recovery, err);
+    if (rc < 0)
+        return rc;
+    rc = keys_create(path, &keys, ret_recovery, err);
     if (rc == 0)
         rc = first_store(path, &keys, err);
     if (rc == 0)
@@ -185,6 +202,8 @@ int emlfs_archive_init(const char *path, const struct emlfs_init_options *option
     if (rc == 0)
         rc = identity_write(path, &identity, &keys, err);
     emlfs_wipe(&keys, sizeof(keys));
+    if (rc < 0)
+        layout_remove(path);
     return rc;
 }
 
@@ -292,6 +311,30 @@ int archive_add_store(struct emlfs_archive *archive, struct emlfs_err *err)
     return rc;
 }
 
+/*
+ * A store that a crash left half made: the last one, without any pack. Nothing was in it, so it is
+ * made again instead of rebuilding every other one.
+ */
+static int store_complete(struct emlfs_archive *archive, const struct store_dir *dir,
+                          struct store **ret, struct emlfs_err *err)
+{
+    const struct store_opening opening = {.keys = &archive->keys, .dir = dir, .create = true};
+    char packs[EMLFS_PATH_MAX_BYTES], catalog[EMLFS_PATH_MAX_BYTES];
+    int rc = path_join(packs, sizeof(packs), dir->path, "packs");
+
+    if (rc == 0)
+        rc = path_join(catalog, sizeof(catalog), dir->path, "catalog");
+    if (rc == 0)
+        rc = emlfs_os_mkdir(packs, 0700);
+    if (rc == -EEXIST)
+        rc = directory_empty(packs) < 0 ? -ENOENT : 0;
+    if (rc == 0)
+        rc = emlfs_catalog_destroy(catalog, err);
+    if (rc == 0)
+        rc = emlfs_os_sync_dir(dir->path);
+    return rc < 0 ? rc : store_open(&opening, ret, err);
+}
+
 /* Open the stores; a catalogue that is missing or damaged asks for a rebuild (*ret_rebuild). */
 static int stores_open(struct emlfs_archive *archive, bool *ret_rebuild, struct emlfs_err *err)
 {
@@ -309,6 +352,9 @@ static int stores_open(struct emlfs_archive *archive, bool *ret_rebuild, struct 
                                i + 1);
         if (rc == 0)
             rc = store_open(&opening, &store, err);
+        if ((rc == -EUCLEAN || rc == -ENOENT) && i == n - 1 && !archive->read_only &&
+            store_complete(archive, &dirs[i], &store, NULL) == 0)
+            rc = 0;
         if (rc == -EUCLEAN || rc == -ENOENT)
             *ret_rebuild = true;
         if (rc == 0)
@@ -356,7 +402,23 @@ static int master_open_live(struct emlfs_archive *archive, struct emlfs_err *err
                   : master_open(archive->path, &archive->keys, false, &archive->master, err);
 }
 
-/* The highest folder id, source number and import run in use. */
+static int runs_load(struct emlfs_archive *archive, struct emlfs_err *err)
+{
+    const uint8_t kind = MASTER_RUNS;
+    struct emlfs_buf value EMLFS_BUF_CLEANUP = EMLFS_BUF_INIT(64);
+    struct folder_stat runs = {0};
+    int rc = emlfs_catalog_get(archive->master, emlfs_span_of(&kind, 1), 0, &value, err);
+
+    if (rc == 0)
+        rc = folder_stat_decode(emlfs_buf_view(&value), &runs);
+    archive->runs = (uint32_t)runs.entries;
+    return rc == -ENOENT ? 0 : rc;
+}
+
+/*
+ * The highest folder id, source number and import run in use. One read too low would give a number
+ * a second time, so any doubt is an error.
+ */
 static int counters_load(struct emlfs_archive *archive, struct emlfs_err *err)
 {
     static const uint8_t kinds[2] = {EMLFS_MASTER_FOLDER, EMLFS_MASTER_SOURCE};
@@ -369,17 +431,16 @@ static int counters_load(struct emlfs_archive *archive, struct emlfs_err *err)
         struct emlfs_span found;
         *counters[i] = 1;
         emlfs_catalog_iter_seek_le(iter, row_key_view(&key));
-        if (!emlfs_catalog_iter_valid(iter))
+        if (!emlfs_catalog_iter_valid(iter)) {
+            rc = emlfs_catalog_iter_error(iter, err);
             continue;
+        }
         found = emlfs_catalog_iter_key(iter);
         if (found.len == 5 && found.data[0] == kinds[i])
-            *counters[i] = ((uint32_t)found.data[1] << 24 | (uint32_t)found.data[2] << 16 |
-                            (uint32_t)found.data[3] << 8 | found.data[4]) +
-                           1;
+            *counters[i] = (be32(found.data + 1)) + 1;
     }
     emlfs_catalog_iter_free(iter);
-    archive->runs = (uint32_t)(emlfs_archive_now_ns(archive) / 1000000000);
-    return rc;
+    return rc < 0 ? rc : runs_load(archive, err);
 }
 
 static int replay_all(struct emlfs_archive *archive, const struct emlfs_archive_options *options,

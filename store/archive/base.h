@@ -76,6 +76,8 @@ struct store_dir {
 /* The stores of an archive in number order; *ret is malloced. */
 int layout_stores(const char *archive_path, struct store_dir **ret, unsigned *ret_n,
                   struct emlfs_err *err);
+/* Remove an archive whose making failed. */
+void layout_remove(const char *path);
 int layout_new_store(const char *archive_path, uint16_t no, int64_t now_ns, struct store_dir *ret,
                      struct emlfs_err *err);
 /* SHA-256 of every file of a closed catalogue, authenticated, in dir.sum; removed when opened. */

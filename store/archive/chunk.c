@@ -160,8 +160,12 @@ static int stem_keep(struct chunk *chunk, struct emlfs_span stem, struct emlfs_s
 {
     const uint8_t *old = chunk->plain.data;
     size_t at = chunk->plain.len;
-    int rc = emlfs_buf_append(&chunk->plain, stem.data, stem.len);
+    int rc;
 
+    *ret = (struct emlfs_span){0};
+    if (stem.len == 0)
+        return 0;
+    rc = emlfs_buf_append(&chunk->plain, stem.data, stem.len);
     if (rc < 0)
         return rc;
     for (unsigned i = 0; i < chunk->n && old != chunk->plain.data; i++)

@@ -146,8 +146,7 @@ static int row_below(struct entries *entries, uint32_t folder, uint32_t number, 
     if (found.len != 9)
         return emlfs_err_set(err, EUCLEAN, MODULE, "entries row with a key of %zu bytes",
                              found.len);
-    *ret_first = (uint32_t)found.data[5] << 24 | (uint32_t)found.data[6] << 16 |
-                 (uint32_t)found.data[7] << 8 | found.data[8];
+    *ret_first = be32(found.data + 5);
     return 0;
 }
 

@@ -10,6 +10,7 @@
 
 #define MODULE "archive"
 #define MASTER_RECORD_VERSION 1u
+#define MASTER_VALUE_MAX_BYTES (EMLFS_CATALOG_VALUE_MAX_BYTES / 2)
 
 static int master_record(struct emlfs_archive *archive, enum emlfs_master_kind kind,
                          struct emlfs_span key, struct emlfs_span value, struct emlfs_buf *out)
@@ -50,6 +51,11 @@ int emlfs_archive_master_put(struct emlfs_archive *archive, enum emlfs_master_ki
 
     if (key.len == 0 || key.len > 16)
         return emlfs_err_set(err, EINVAL, MODULE, "a master key has 1 to 16 bytes");
+    if (value.len > MASTER_VALUE_MAX_BYTES)
+        return emlfs_err_set(err, E2BIG, MODULE, "a master value has at most %u bytes",
+                             MASTER_VALUE_MAX_BYTES);
+    if (kind == EMLFS_MASTER_FOLDER || kind == EMLFS_MASTER_SOURCE)
+        return emlfs_err_set(err, EINVAL, MODULE, "rows of kind %c are made by the archive", kind);
     pthread_mutex_lock(&archive->write_lock);
     rc = master_put(archive, kind, key, value, err);
     pthread_mutex_unlock(&archive->write_lock);
@@ -158,8 +164,7 @@ static int folder_find(struct emlfs_archive *archive, struct emlfs_folder_id par
     if (rc == 0 && value.len != 4)
         rc = emlfs_err_set(err, EUCLEAN, MODULE, "name row of folder %u", parent.v);
     if (rc == 0)
-        ret->v = (uint32_t)value.data[0] << 24 | (uint32_t)value.data[1] << 16 |
-                 (uint32_t)value.data[2] << 8 | value.data[3];
+        ret->v = be32(value.data);
     return rc;
 }
 
@@ -195,8 +200,7 @@ int emlfs_archive_folder_next(struct emlfs_archive *archive, struct emlfs_folder
     if (emlfs_catalog_iter_valid(iter)) {
         found = emlfs_catalog_iter_key(iter);
         if (found.len == 9 && memcmp(found.data, key.v, 5) == 0)
-            id.v = (uint32_t)found.data[5] << 24 | (uint32_t)found.data[6] << 16 |
-                   (uint32_t)found.data[7] << 8 | found.data[8];
+            id.v = be32(found.data + 5);
     } else {
         rc = emlfs_catalog_iter_error(iter, err);
     }
@@ -289,8 +293,7 @@ static int source_match(void *arg, struct emlfs_span key, struct emlfs_span valu
     struct source_search *search = arg;
 
     if (key.len == 4 && emlfs_span_equal(value, search->name))
-        search->found = (uint32_t)key.data[0] << 24 | (uint32_t)key.data[1] << 16 |
-                        (uint32_t)key.data[2] << 8 | key.data[3];
+        search->found = be32(key.data);
     return search->found ? 1 : 0;
 }
 

@@ -124,6 +124,19 @@ static int threads_start(struct emlfs_ingest *ingest)
     return rc;
 }
 
+/* Committed with the first rows that carry the run's number. */
+static int runs_save(struct emlfs_archive *archive)
+{
+    const uint8_t kind = MASTER_RUNS;
+    const struct folder_stat runs = {.entries = archive->runs};
+    struct emlfs_buf value EMLFS_BUF_CLEANUP = EMLFS_BUF_INIT(64);
+    int rc = folder_stat_encode(&runs, &value);
+
+    return rc < 0 ? rc
+                  : emlfs_txn_put(apply_master(writer_apply(archive)), emlfs_span_of(&kind, 1), 0,
+                                  emlfs_buf_view(&value));
+}
+
 static int position_load(struct emlfs_ingest *ingest, struct emlfs_err *err)
 {
     struct emlfs_archive *archive = ingest->archive;
@@ -140,6 +153,7 @@ static int position_load(struct emlfs_ingest *ingest, struct emlfs_err *err)
         ingest->next_number = mark->next_number;
         ingest->next_seq = mark->next_seq;
         ingest->run = ++archive->runs;
+        rc = runs_save(archive);
     }
     pthread_mutex_unlock(&archive->write_lock);
     if (rc == 0)

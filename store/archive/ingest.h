@@ -52,6 +52,7 @@ struct open_block {
     uint32_t first;
     uint64_t seq;
     unsigned n;
+    size_t meta_bytes;      /* recipes, facts and entries so far */
     struct open_message *v; /* BLOCK_MESSAGES_MAX */
     struct emlfs_buf text;
     struct emlfs_dict *dict;
@@ -59,11 +60,14 @@ struct open_block {
     struct emlfs_packed packed;
 };
 
-/* A message whose block is not applied yet, found by its hash. */
+/* A message whose block is not committed yet, found by its hash. */
 struct flight {
     struct flight *next;
     struct open_block *block;
+    struct emlfs_msg_id id;
     unsigned at;
+    uint64_t size_bytes;
+    int64_t archived_ns;
     uint8_t sha256[EMLFS_HASH_BYTES];
 };
 
@@ -145,6 +149,16 @@ int block_accept(struct emlfs_ingest *ingest, struct work *work, struct emlfs_er
 /* File a message of an open block once more; false when its block cannot be changed any more. */
 bool block_file_again(struct emlfs_ingest *ingest, struct flight *flight, struct work *work);
 struct flight *flight_find(struct emlfs_ingest *ingest, const struct emlfs_hash *sha256);
+/*
+ * Forget messages in flight: of failed blocks, of applied ones too (behind a commit), or all.
+ * Before their blocks are released.
+ */
+enum flights_which {
+    FLIGHTS_FAILED,
+    FLIGHTS_APPLIED,
+    FLIGHTS_ALL,
+};
+void flights_drop(struct emlfs_ingest *ingest, enum flights_which which);
 void block_close(struct emlfs_ingest *ingest);
 /* Append blocks whose compression is done; all: wait for those that are not. */
 int blocks_append(struct emlfs_ingest *ingest, bool all, struct emlfs_err *err);

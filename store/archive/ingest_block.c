@@ -13,6 +13,7 @@
 #define MODULE "ingest"
 #define META_RESERVE_BYTES (1u << 20)
 #define SAMPLE_MAX_BYTES 8192u
+#define OPEN_ENTRIES_MAX 1024u /* of one message in an open block; further ones become events */
 
 static struct open_block *block_new(void)
 {
@@ -31,13 +32,17 @@ static struct open_block *block_new(void)
     return block;
 }
 
+static void message_shed(struct open_message *message)
+{
+    emlfs_buf_free(&message->recipe);
+    emlfs_buf_free(&message->facts);
+    emlfs_buf_free(&message->entries);
+}
+
 static void block_shed(struct open_block *block)
 {
-    for (unsigned i = 0; i < block->n; i++) {
-        emlfs_buf_free(&block->v[i].recipe);
-        emlfs_buf_free(&block->v[i].facts);
-        emlfs_buf_free(&block->v[i].entries);
-    }
+    for (unsigned i = 0; i < block->n; i++)
+        message_shed(&block->v[i]);
     free(block->v);
     block->v = NULL;
     block->n = 0;
@@ -76,20 +81,29 @@ static int flight_add(struct emlfs_ingest *ingest, struct open_block *block, uns
 
     if (!flight)
         return -ENOMEM;
-    *flight = (struct flight){.next = *bucket, .block = block, .at = at};
+    *flight = (struct flight){
+        .next = *bucket,
+        .block = block,
+        .id = emlfs_msg_id_make(archive_current(ingest->archive)->rows.no, block->first + at),
+        .at = at,
+        .size_bytes = block->v[at].message.size_bytes,
+        .archived_ns = block->v[at].message.archived_ns};
     memcpy(flight->sha256, sha256, EMLFS_HASH_BYTES);
     *bucket = flight;
     return 0;
 }
 
-static void flights_remove(struct emlfs_ingest *ingest, const struct open_block *block)
+void flights_drop(struct emlfs_ingest *ingest, enum flights_which which)
 {
-    for (unsigned i = 0; i < block->n; i++) {
-        struct flight **at = &ingest->flights[flight_bucket(block->v[i].message.sha256)];
-        while (*at && (*at)->block != block)
-            at = &(*at)->next;
-        if (*at) {
+    for (unsigned i = 0; i < FLIGHT_BUCKETS; i++) {
+        struct flight **at = &ingest->flights[i];
+        while (*at) {
             struct flight *gone = *at;
+            if (which != FLIGHTS_ALL && !gone->block->failed &&
+                (which == FLIGHTS_FAILED || !gone->block->applied)) {
+                at = &gone->next;
+                continue;
+            }
             *at = gone->next;
             free(gone);
         }
@@ -110,22 +124,26 @@ static int entry_add(struct emlfs_ingest *ingest, struct open_message *message,
 
 bool block_file_again(struct emlfs_ingest *ingest, struct flight *flight, struct work *work)
 {
-    struct open_message *message = &flight->block->v[flight->at];
-    struct emlfs_span entries = emlfs_buf_view(&message->entries);
+    struct emlfs_ingest_item *item = work->item;
+    struct open_message *message;
+    struct emlfs_span entries;
     struct block_entry entry;
+    bool there = false;
 
     if (flight->block != ingest->open)
         return false;
-    work->item->id = emlfs_msg_id_make(archive_current(ingest->archive)->rows.no,
-                                       flight->block->first + flight->at);
-    work->item->verdict = EMLFS_INGEST_DUPLICATE;
+    message = &flight->block->v[flight->at];
+    entries = emlfs_buf_view(&message->entries);
+    while (!there && block_entry_next(&entries, &entry))
+        there = entry.user == item->user.v && entry.folder == item->folder.v;
+    if (!there &&
+        (message->message.entries_n >= OPEN_ENTRIES_MAX || entry_add(ingest, message, item) < 0))
+        return false;
+    item->id = flight->id;
+    item->verdict = EMLFS_INGEST_DUPLICATE;
+    item->new_entry = !there;
     work->block = flight->block;
     flight->block->refs++;
-    while (block_entry_next(&entries, &entry)) {
-        if (entry.user == work->item->user.v && entry.folder == work->item->folder.v)
-            return true;
-    }
-    work->item->new_entry = entry_add(ingest, message, work->item) == 0;
     return true;
 }
 
@@ -162,7 +180,9 @@ void samples_reset(struct emlfs_ingest *ingest)
     emlfs_buf_wipe(&ingest->training.samples);
     emlfs_buf_free(&ingest->training.content);
     ingest->training.n = 0;
+    pthread_mutex_lock(&ingest->lock);
     ingest->training.wanted = ingest->training.done = false;
+    pthread_mutex_unlock(&ingest->lock);
 }
 
 /* A trained dictionary goes into the pack before the first block that needs it. */
@@ -243,6 +263,8 @@ static int blobs_append(struct emlfs_ingest *ingest, struct work *work, struct e
     int rc = 0;
 
     pthread_mutex_lock(&archive->write_lock);
+    if (work->recipe.n > 0)
+        rc = writer_room(archive, err);
     for (unsigned i = 0; i < work->recipe.n && rc == 0; i++) {
         const struct segment *segment = &work->recipe.v[i];
         struct row_key key = key_bytes(ROW_BLOB, emlfs_span_of(segment->blob, BLOB_ID_BYTES));
@@ -260,13 +282,20 @@ static int blobs_append(struct emlfs_ingest *ingest, struct work *work, struct e
     return rc;
 }
 
+/* About what a message adds to the meta part. */
+static size_t meta_bytes(const struct work *work)
+{
+    return (size_t)work->recipe.n * 24 + work->item->facts.len + EMLFS_NAME_MAX_BYTES + 128;
+}
+
 static int block_room(struct emlfs_ingest *ingest, const struct work *work, struct emlfs_err *err)
 {
     uint32_t limit = ingest->archive->identity.settings.block_bytes;
     struct open_block *open = ingest->open;
 
     if (open && open->n > 0 &&
-        (open->text.len + work->text.len > limit || open->n == BLOCK_MESSAGES_MAX))
+        (open->text.len + work->text.len > limit || open->n == BLOCK_MESSAGES_MAX ||
+         open->meta_bytes + meta_bytes(work) > META_RESERVE_BYTES))
         block_close(ingest);
     if (ingest->open)
         return 0;
@@ -280,6 +309,7 @@ static int block_room(struct emlfs_ingest *ingest, const struct work *work, stru
 int block_accept(struct emlfs_ingest *ingest, struct work *work, struct emlfs_err *err)
 {
     struct open_block *block;
+    size_t text_len;
     int rc = blobs_append(ingest, work, err);
 
     if (rc == 0)
@@ -287,17 +317,20 @@ int block_accept(struct emlfs_ingest *ingest, struct work *work, struct emlfs_er
     if (rc < 0)
         return rc;
     block = ingest->open;
+    text_len = block->text.len;
+    block->meta_bytes += meta_bytes(work);
     rc = message_fill(ingest, &block->v[block->n], work);
     if (rc < 0)
         return emlfs_err_sys(err, -rc, MODULE, "message cannot be added");
     rc = emlfs_buf_append(&block->text, work->text.data, work->text.len);
-    block->n++;
     if (rc == 0)
-        rc = flight_add(ingest, block, block->n - 1);
+        rc = flight_add(ingest, block, block->n);
     if (rc < 0) { /* the block would lie about its text */
-        block->n--;
+        block->text.len = text_len;
+        message_shed(&block->v[block->n]);
         return emlfs_err_sys(err, -rc, MODULE, "message cannot be added");
     }
+    block->n++;
     sample_add(ingest, &work->text);
     work->item->verdict = EMLFS_INGEST_ARCHIVED;
     work->item->id = emlfs_msg_id_make(work->store_no, ingest->next_number++);
@@ -438,7 +471,8 @@ int blocks_append(struct emlfs_ingest *ingest, bool all, struct emlfs_err *err)
             block->failed = true;
             block->err = *err;
         }
-        flights_remove(ingest, block);
+        if (block->failed)
+            flights_drop(ingest, FLIGHTS_FAILED);
         block_shed(block);
         block_unref(block);
     }

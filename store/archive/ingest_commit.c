@@ -167,21 +167,27 @@ static int candidate_put(struct emlfs_ingest *ingest, const struct emlfs_ingest_
                          row_key_view(&key), 0, (struct emlfs_span){0});
 }
 
+/* Events are small, so a disk with room when they are accepted has room when they are written. */
+static int file_again_check(struct emlfs_ingest *ingest, const struct filed_list *list,
+                            struct emlfs_err *err)
+{
+    if (list->n + ingest->events_n >= FILED_MAX)
+        return emlfs_err_set(err, E2BIG, MODULE, "the message is in %u folders already", list->n);
+    return writer_room(ingest->archive, err);
+}
+
 static int file_again(struct emlfs_ingest *ingest, struct work *work, const struct filed_list *list,
-                      struct emlfs_err *err)
+                      const struct emlfs_msg_info *info, struct emlfs_err *err)
 {
     struct emlfs_ingest_item *item = work->item;
-    struct event event = {.kind = EVENT_FILED, .id = item->id};
-    struct emlfs_msg_info info;
-    int rc;
+    struct event event = {.kind = EVENT_FILED,
+                          .id = item->id,
+                          .size_bytes = info->size_bytes,
+                          .archived_ns = info->archived_ns};
+    int rc = file_again_check(ingest, list, err);
 
-    if (event_pending(ingest, item))
-        return 0;
-    rc = emlfs_archive_msg_info(ingest->archive, item->id, &info, NULL, err);
     if (rc < 0)
         return rc;
-    event.size_bytes = info.size_bytes;
-    event.archived_ns = info.archived_ns;
     block_entry_of(ingest, item, &event.entry);
     item->new_entry = true;
     rc = event_put(ingest, &event, err);
@@ -193,11 +199,14 @@ static int file_again(struct emlfs_ingest *ingest, struct work *work, const stru
     return rc;
 }
 
-static int accept_known(struct emlfs_ingest *ingest, struct work *work, struct emlfs_err *err)
+/* info: of a message that is applied but perhaps not committed; NULL: the catalogue knows it. */
+static int accept_known(struct emlfs_ingest *ingest, struct work *work,
+                        const struct emlfs_msg_info *info, struct emlfs_err *err)
 {
     struct emlfs_ingest_item *item = work->item;
     struct emlfs_archive *archive = ingest->archive;
     struct filed_list list = {0};
+    struct emlfs_msg_info found;
     int at, rc;
 
     item->verdict = EMLFS_INGEST_DUPLICATE;
@@ -209,8 +218,12 @@ static int accept_known(struct emlfs_ingest *ingest, struct work *work, struct e
         rc = seen_mark(ingest, item->id, &list, at);
     pthread_mutex_unlock(&archive->write_lock);
     ingest->uncommitted++;
-    if (rc == 0 && at < 0)
-        rc = file_again(ingest, work, &list, err);
+    if (rc == 0 && at < 0 && !event_pending(ingest, item)) {
+        if (!info)
+            rc = emlfs_archive_msg_info(archive, item->id, &found, NULL, err);
+        if (rc == 0)
+            rc = file_again(ingest, work, &list, info ? info : &found, err);
+    }
     filed_list_free(&list);
     return rc;
 }
@@ -252,22 +265,23 @@ static int accept_new(struct emlfs_ingest *ingest, struct work *work, struct eml
 static int accept_in_flight(struct emlfs_ingest *ingest, struct work *work, struct flight *flight,
                             struct emlfs_err *err)
 {
-    struct emlfs_msg_id id = emlfs_msg_id_make(archive_current(ingest->archive)->rows.no,
-                                               flight->block->first + flight->at);
-    int rc;
+    struct emlfs_msg_info info;
+    int rc = 0;
 
     if (block_file_again(ingest, flight, work))
         return 0;
-    rc = commit(ingest, err);
-    if (rc < 0)
-        return rc;
-    rc = content_find(ingest->archive, &work->sha256, &work->known, &work->item->id, err);
-    if (rc < 0)
-        return rc;
-    if (!work->known)
-        return emlfs_err_set(err, EIO, MODULE, "message %u was not stored",
-                             emlfs_msg_id_number(id));
-    return accept_known(ingest, work, err);
+    if (flight->block == ingest->open)
+        block_close(ingest);
+    if (!flight->block->applied)
+        rc = blocks_append(ingest, true, err);
+    flight = rc < 0 ? NULL : flight_find(ingest, &work->sha256);
+    if (!flight) /* its block could not be stored: this one may have more luck */
+        return rc < 0 ? rc : accept_new(ingest, work, err);
+    info = (struct emlfs_msg_info){
+        .id = flight->id, .size_bytes = flight->size_bytes, .archived_ns = flight->archived_ns};
+    work->known = true;
+    work->item->id = flight->id;
+    return accept_known(ingest, work, &info, err);
 }
 
 static int accept_work(struct emlfs_ingest *ingest, struct work *work, struct emlfs_err *err)
@@ -282,7 +296,7 @@ static int accept_work(struct emlfs_ingest *ingest, struct work *work, struct em
         if (rc < 0)
             return rc;
     }
-    return work->known ? accept_known(ingest, work, err) : accept_new(ingest, work, err);
+    return work->known ? accept_known(ingest, work, NULL, err) : accept_new(ingest, work, err);
 }
 
 static void take(struct emlfs_ingest *ingest, struct work *work)
@@ -337,6 +351,8 @@ static void release(struct emlfs_ingest *ingest)
 {
     struct work *work;
 
+    if (ingest->failed)
+        flights_drop(ingest, FLIGHTS_ALL);
     while ((work = ingest->waiting)) {
         struct open_block *block = work->block;
         if (block && !block->applied && !block->failed && !ingest->failed)
@@ -362,6 +378,8 @@ static int commit_applied(struct emlfs_ingest *ingest, struct emlfs_err *err)
     rc = writer_commit(ingest->archive, err);
     pthread_mutex_unlock(&ingest->archive->write_lock);
     ingest->uncommitted = 0;
+    if (rc == 0)
+        flights_drop(ingest, FLIGHTS_APPLIED);
     return rc;
 }
 
@@ -528,9 +546,12 @@ static int unfile_stale(struct emlfs_ingest *ingest, struct emlfs_msg_id id, uin
 {
     struct filed_list list = {0};
     bool seen = false;
-    int rc = apply_filed_get(writer_apply(ingest->archive), emlfs_msg_id_store(id),
-                             emlfs_msg_id_number(id), &list, err);
+    int rc;
 
+    pthread_mutex_lock(&ingest->archive->write_lock);
+    rc = apply_filed_get(writer_apply(ingest->archive), emlfs_msg_id_store(id),
+                         emlfs_msg_id_number(id), &list, err);
+    pthread_mutex_unlock(&ingest->archive->write_lock);
     for (unsigned i = 0; i < list.n; i++)
         seen = seen || (list.v[i].user == user && list.v[i].run == ingest->run);
     for (unsigned i = 0; i < list.n && rc == 0 && seen; i++) {
@@ -545,11 +566,6 @@ static int unfile_stale(struct emlfs_ingest *ingest, struct emlfs_msg_id id, uin
     }
     filed_list_free(&list);
     return rc;
-}
-
-static uint32_t be32(const uint8_t *b)
-{
-    return (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3];
 }
 
 static int candidates_store(struct emlfs_ingest *ingest, struct store *store, struct emlfs_err *err)
@@ -569,9 +585,13 @@ static int candidates_store(struct emlfs_ingest *ingest, struct store *store, st
             continue;
         rc = unfile_stale(ingest, emlfs_msg_id_make(store->rows.no, be32(key.data + 1)),
                           (uint16_t)(key.data[5] << 8 | key.data[6]), err);
+        pthread_mutex_lock(&ingest->archive->write_lock);
         if (rc == 0)
             rc = emlfs_txn_delete(apply_txn(writer_apply(ingest->archive), store->rows.no), key);
+        pthread_mutex_unlock(&ingest->archive->write_lock);
     }
+    if (rc == 0)
+        rc = emlfs_catalog_iter_error(iter, err);
     emlfs_catalog_iter_free(iter);
     return rc;
 }
@@ -580,7 +600,7 @@ static int candidates_store(struct emlfs_ingest *ingest, struct store *store, st
 int ingest_moves(struct emlfs_ingest *ingest, struct emlfs_err *err)
 {
     struct emlfs_archive *archive = ingest->archive;
-    int rc = 0;
+    int rc = writer_room(archive, err);
 
     for (unsigned i = 0; ingest->source && i < atomic_load(&archive->stores_n) && rc == 0; i++)
         rc = candidates_store(ingest, archive->stores[i], err);

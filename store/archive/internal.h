@@ -32,6 +32,7 @@ int store_close(struct store *store, const struct archive_keys *keys, struct eml
 int store_mark(struct store *store, struct mark_row *ret, struct emlfs_err *err);
 /* The dictionary id, loading it through row Z; *ret NULL for id 0. */
 int store_dict(struct store *store, uint32_t id, struct emlfs_dict **ret, struct emlfs_err *err);
+/* Takes dict when 0 came back; -EEXIST: one with its id is there; -E2BIG. */
 int store_dict_add(struct store *store, struct emlfs_dict *dict);
 int store_catalog_open(const struct store_dir *dir, const struct store_keys *keys,
                        const char *subdir, bool create, struct emlfs_catalog **ret,
@@ -121,7 +122,8 @@ int replay_store(struct state *state, struct store *store, const struct replay_o
 
 int cache_new(size_t max_bytes, struct block_cache **ret);
 void cache_free(struct block_cache *cache);
-/* SHA-256 of the archived message number of store. */
+/* SHA-256 of the archived message number of store; fails when a part of it is known to be missing.
+ */
 int read_sha256(struct emlfs_archive *archive, struct store *store, uint32_t number,
                 uint8_t ret[EMLFS_HASH_BYTES], struct emlfs_err *err);
 int content_key(const struct store_rows *rows, const uint8_t sha256[EMLFS_HASH_BYTES],

@@ -191,7 +191,7 @@ static int recovery_format(const struct emlfs_key *key, char ret[EMLFS_RECOVERY_
     for (unsigned i = 0; i < 52; i++) {
         unsigned bit = i * 5, value = 0;
         for (unsigned b = bit; b < bit + 5; b++)
-            value = value << 1 | (b < 256 ? key->v[b / 8] >> (7 - b % 8) & 1u : 0);
+            value = value << 1 | (b < 256 ? (unsigned)key->v[b / 8] >> (7 - b % 8) & 1u : 0);
         chars[i] = digits[value];
     }
     for (unsigned i = 0; i < RECOVERY_CHARS; i++) {

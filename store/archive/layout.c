@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -87,11 +88,30 @@ int layout_stores(const char *archive_path, struct store_dir **ret, unsigned *re
     return 0;
 }
 
+/* Durable before it gets its name: a store directory that exists is whole. */
+static int store_prepare(const char *root, const char *path)
+{
+    char made[EMLFS_PATH_MAX_BYTES], packs[EMLFS_PATH_MAX_BYTES];
+    int rc = path_join(made, sizeof(made), root, "new");
+
+    if (rc == 0)
+        rc = path_join(packs, sizeof(packs), made, "packs");
+    if (rc == 0)
+        rc = emlfs_os_mkdir(made, 0700);
+    if (rc == 0 || rc == -EEXIST) /* one that a crash left is as good */
+        rc = emlfs_os_mkdir(packs, 0700);
+    if (rc == 0 || rc == -EEXIST)
+        rc = emlfs_os_sync_dir(made);
+    if (rc == 0 && rename(made, path) < 0)
+        rc = -errno;
+    return rc < 0 ? rc : emlfs_os_sync_dir(root);
+}
+
 int layout_new_store(const char *archive_path, uint16_t no, int64_t now_ns, struct store_dir *ret,
                      struct emlfs_err *err)
 {
     time_t now = (time_t)(now_ns / 1000000000);
-    char root[EMLFS_PATH_MAX_BYTES], name[32], packs[EMLFS_PATH_MAX_BYTES];
+    char root[EMLFS_PATH_MAX_BYTES], name[32];
     struct tm tm;
     int rc = path_join(root, sizeof(root), archive_path, "stores");
 
@@ -102,16 +122,19 @@ int layout_new_store(const char *archive_path, uint16_t no, int64_t now_ns, stru
     if (rc == 0)
         rc = path_join(ret->path, sizeof(ret->path), root, name);
     if (rc == 0)
-        rc = path_join(packs, sizeof(packs), ret->path, "packs");
-    if (rc == 0)
-        rc = emlfs_os_mkdir(ret->path, 0700);
-    if (rc == 0 || rc == -EEXIST)
-        rc = emlfs_os_mkdir(packs, 0700);
-    if (rc == 0 || rc == -EEXIST)
-        rc = emlfs_os_sync_dir(ret->path);
-    if (rc == 0)
-        rc = emlfs_os_sync_dir(root);
+        rc = store_prepare(root, ret->path);
     return rc < 0 ? emlfs_err_sys(err, -rc, MODULE, "store %s cannot be made", ret->path) : 0;
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+    (void)st, (void)type, (void)at;
+    return remove(path);
+}
+
+void layout_remove(const char *path)
+{
+    (void)nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
 }
 
 static int file_hash(const char *path, struct emlfs_hash *ret)

@@ -16,7 +16,7 @@ static int filed_get(struct store *store, uint32_t number, struct filed_list *re
 
     if (rc == 0)
         rc = filed_decode(emlfs_buf_view(&value), ret);
-    return rc;
+    return rc == -EUCLEAN ? emlfs_err_set(err, EUCLEAN, MODULE, "row of message %u", number) : rc;
 }
 
 /* Links of a message in one user archive; only entries marked CHUNK_MULTI need the look-up. */
@@ -53,10 +53,11 @@ static int entry_fill(const struct place *place, const struct chunk_entry *from,
     ret->user = place->user;
     ret->flags = from->flags & ~CHUNK_MULTI;
     ret->size_bytes = from->size_bytes;
-    ret->mtime_ns = from->mtime_sec * 1000000000;
+    if (__builtin_mul_overflow(from->mtime_sec, INT64_C(1000000000), &ret->mtime_ns))
+        ret->mtime_ns = 0;
     ret->ctime_ns = from->archived_ns;
-    memcpy(stem, from->stem.data, from->stem.len);
-    stem[from->stem.len] = '\0';
+    snprintf(stem, sizeof(stem), "%.*s", (int)from->stem.len,
+             from->stem.len ? (const char *)from->stem.data : "");
     rc = emlfs_name_file(stem, ret->id, ret->name, sizeof(ret->name));
     return rc < 0 ? emlfs_err_sys(err, -rc, MODULE, "name of message %u", from->number)
                   : links(place->store, from, place->user, &ret->nlink, err);
@@ -93,7 +94,10 @@ static int row_chunk(struct emlfs_catalog_iter *iter, struct chunk *chunk, struc
 
     emlfs_buf_clear(value);
     rc = emlfs_catalog_iter_value(iter, EMLFS_CATALOG_SEALED, value, err);
-    return rc < 0 ? rc : chunk_decode(emlfs_buf_view(value), chunk);
+    if (rc < 0)
+        return rc;
+    rc = chunk_decode(emlfs_buf_view(value), chunk);
+    return rc < 0 ? emlfs_err_sys(err, -rc, MODULE, "row of entries") : 0;
 }
 
 struct scan {

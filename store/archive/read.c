@@ -197,6 +197,19 @@ int blob_id(const struct store_rows *rows, struct emlfs_span content, uint8_t re
     return rc;
 }
 
+/* As emlfs_packs_read; a row that points to where nothing is means damage, not "no such message".
+ */
+static int record_read(struct store *store, struct emlfs_pack_loc loc, struct emlfs_record *record,
+                       struct emlfs_err *err)
+{
+    int rc = emlfs_packs_read(store->packs, loc, record, err);
+
+    if (rc != -ENOENT)
+        return rc;
+    return emlfs_err_set(err, EBADMSG, MODULE, "store %u, pack %u at %llu: the record is gone",
+                         store->rows.no, loc.pack_no, (unsigned long long)loc.offset);
+}
+
 static int record_content(struct store *store, const struct emlfs_record *record, size_t want,
                           struct emlfs_buf *out, struct emlfs_err *err)
 {
@@ -230,7 +243,7 @@ int blob_read(struct store *store, struct emlfs_txn *txn, const uint8_t id[BLOB_
     int rc = blob_locate(store, txn, id, &row, err);
 
     if (rc == 0)
-        rc = emlfs_packs_read(store->packs, row.loc, &record, err);
+        rc = record_read(store, row.loc, &record, err);
     if (rc == 0 && record.type != EMLFS_RECORD_BLOB)
         rc = -EUCLEAN;
     if (rc == 0)
@@ -266,9 +279,7 @@ static int block_locate(struct store *store, uint32_t number, struct block_row *
         if (rc == 0)
             rc = emlfs_catalog_iter_value(iter, 0, &value, err);
         if (rc == 0)
-            rc = block_row_decode((uint32_t)found.data[1] << 24 | (uint32_t)found.data[2] << 16 |
-                                      (uint32_t)found.data[3] << 8 | found.data[4],
-                                  emlfs_buf_view(&value), ret);
+            rc = block_row_decode(be32(found.data + 1), emlfs_buf_view(&value), ret);
         if (rc == 0 && ret->first > number)
             rc = -ENOENT;
     }
@@ -317,8 +328,7 @@ static int block_load(struct block_cache *cache, const struct wanted *wanted, st
     struct emlfs_record record = record_take(cache);
     struct cached *cached = calloc(1, sizeof(*cached));
     size_t want;
-    int rc =
-        cached ? emlfs_packs_read(wanted->store->packs, wanted->row.loc, &record, err) : -ENOMEM;
+    int rc = cached ? record_read(wanted->store, wanted->row.loc, &record, err) : -ENOMEM;
 
     if (rc == 0 && record.type != EMLFS_RECORD_BLOCK)
         rc = -EUCLEAN;
@@ -426,17 +436,36 @@ int rebuild_message(const struct rebuild_source *source, struct emlfs_buf *out,
     return rc;
 }
 
+/* Every blob of the message has its row: after damage a block may be there without them. */
+static int blobs_check(struct store *store, const struct block_message *message,
+                       struct emlfs_err *err)
+{
+    struct recipe recipe;
+    struct blob_row row;
+    int rc = recipe_decode(message->recipe, message->text_len, message->size_bytes, &recipe);
+
+    for (unsigned i = 0; rc == 0 && i < recipe.n; i++) {
+        if (recipe.v[i].kind >= SEGMENT_BLOB)
+            rc = blob_locate(store, NULL, recipe.v[i].blob, &row, err);
+    }
+    recipe_free(&recipe);
+    return rc;
+}
+
 int read_sha256(struct emlfs_archive *archive, struct store *store, uint32_t number,
                 uint8_t ret[EMLFS_HASH_BYTES], struct emlfs_err *err)
 {
+    const struct block_message *message;
     struct cached *cached;
     int rc = block_get(archive, store, number, &cached, err);
 
     if (rc < 0)
         return rc;
-    memcpy(ret, cached->block.v[number - cached->block.first].sha256, EMLFS_HASH_BYTES);
+    message = &cached->block.v[number - cached->block.first];
+    memcpy(ret, message->sha256, EMLFS_HASH_BYTES);
+    rc = message->recipe.len ? blobs_check(store, message, err) : 0;
     cached_unref(archive->cache, cached);
-    return 0;
+    return rc;
 }
 
 struct emlfs_msg_reader {

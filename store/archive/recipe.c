@@ -314,6 +314,8 @@ int recipe_split(struct emlfs_span raw, struct recipe *ret)
     int rc;
 
     *ret = (struct recipe){0};
+    if (raw.len == 0)
+        return 0;
     rc = split_lines(raw, ret);
     /* Too many pieces for a block's text: cut it blindly, which always works. */
     if (rc == -E2BIG || (rc == 0 && recipe_text_len(ret) > TEXT_MAX_BYTES))

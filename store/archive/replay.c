@@ -4,6 +4,8 @@
  *
  * I-REPLAY-1  only a tail behind the catalogue's mark is ever cut off, and nothing in it was
  *             acknowledged: the mark is synced before anything is
+ * I-REPLAY-2  damage is a finding, never the end: the walk goes on with the next authentic record,
+ *             and a tail that holds one is never cut
  */
 #include <stdio.h>
 
@@ -19,6 +21,8 @@ struct replay {
     struct emlfs_buf plain;
     struct emlfs_buf message;
     struct emlfs_pack_end previous; /* of the pack before, as walked */
+    bool gap;                       /* something was skipped in the pack being walked */
+    bool each_failed;               /* the walk ended because of the catalogue, not of the pack */
     uint64_t records, news, bytes_done, bytes_total;
     struct emlfs_err *err;
 };
@@ -150,12 +154,44 @@ static int record_check(struct replay *replay, const struct emlfs_record *record
     return rc;
 }
 
+/* True for what only this record suffers from. */
+static bool is_damage(int rc)
+{
+    return rc == -EBADMSG || rc == -EUCLEAN || rc == -ENOKEY || rc == -ENOENT;
+}
+
+static void record_lost(struct replay *replay, const struct emlfs_record *record, int rc)
+{
+    struct emlfs_err found;
+
+    emlfs_err_sys(&found, -rc, MODULE, "store %u, pack %u, record %u at %llu cannot be used",
+                  replay->store->rows.no, record->loc.pack_no, record->loc.number,
+                  (unsigned long long)record->loc.offset);
+    finding(replay, &found);
+}
+
+static int record_use(struct replay *replay, const struct emlfs_record *record)
+{
+    struct applied applied = {
+        .store_no = replay->store->rows.no, .type = record->type, .loc = record->loc};
+    int rc = record_plain(replay, record);
+
+    if (rc == 0)
+        rc = record_check(replay, record);
+    applied.plain = emlfs_buf_view(&replay->plain);
+    if (rc == 0)
+        rc = apply_record(replay->apply, &applied, replay->err);
+    if (!is_damage(rc))
+        return rc;
+    record_lost(replay, record, rc);
+    return 0;
+}
+
 static int each_record(void *arg, struct emlfs_record *record)
 {
     struct replay *replay = arg;
     const struct mark_row *until = replay->options->until;
-    struct applied applied = {
-        .store_no = replay->store->rows.no, .type = record->type, .loc = record->loc};
+    uint16_t no = replay->store->rows.no;
     int rc;
 
     if (until && record->loc.pack_no == until->end.pack_no &&
@@ -163,16 +199,11 @@ static int each_record(void *arg, struct emlfs_record *record)
         return 1;
     if (emlfs_progress_cancelled(replay->options->progress))
         return -ECANCELED;
-    rc = record_plain(replay, record);
-    if (rc == 0)
-        rc = record_check(replay, record);
-    applied.plain = emlfs_buf_view(&replay->plain);
-    if (rc == 0)
-        rc = apply_record(replay->apply, &applied, replay->err);
+    rc = record_use(replay, record);
     /* Rows may be committed ahead of the mark: applying their records again changes nothing. */
     if (rc == 0 && apply_rows(replay->apply) > COMMIT_ROWS)
-        rc = apply_commit(replay->apply, applied.store_no,
-                          &apply_mark(replay->apply, applied.store_no)->end, replay->err);
+        rc = apply_commit(replay->apply, no, &apply_mark(replay->apply, no)->end, replay->err);
+    replay->each_failed = rc < 0;
     if (rc < 0)
         return rc;
     count_record(replay, record);
@@ -184,19 +215,30 @@ static int replay_commit(struct replay *replay, const struct emlfs_pack_end *end
     return apply_commit(replay->apply, replay->store->rows.no, end, replay->err);
 }
 
-/* True when the walk was asked to end here: what follows is a writer's business. */
+/* True when the walk was asked to end here: what follows, if not behind a seal, is a writer's. */
 static bool beyond_mark(const struct replay *replay, const struct emlfs_pack_end *end)
 {
     const struct mark_row *until = replay->options->until;
 
-    return until && end->pack_no == until->end.pack_no && end->offset >= until->end.offset;
+    return until && end->pack_no == until->end.pack_no && end->offset >= until->end.offset &&
+           !end->sealed;
 }
 
-/* What stands behind the last whole record of a pack. */
+static void damage_found(struct replay *replay, const struct emlfs_pack_end *end, uint64_t to)
+{
+    struct emlfs_err found;
+
+    emlfs_err_set(&found, EBADMSG, MODULE,
+                  "store %u, pack %u: %llu bytes from %llu on are damaged or incomplete",
+                  replay->store->rows.no, end->pack_no, (unsigned long long)(to - end->offset),
+                  (unsigned long long)end->offset);
+    finding(replay, &found);
+}
+
+/* What stands behind the last whole record of a pack, with no whole record in it. */
 static int tail(struct replay *replay, const struct emlfs_pack_end *end, bool last)
 {
     struct emlfs_check_totals *totals = replay->options->totals;
-    struct emlfs_err found;
 
     if (end->file_bytes <= end->offset || beyond_mark(replay, end))
         return 0;
@@ -205,13 +247,87 @@ static int tail(struct replay *replay, const struct emlfs_pack_end *end, bool la
             totals->repaired++;
         return emlfs_packs_cut(replay->store->packs, end, replay->err);
     }
-    emlfs_err_set(&found, EBADMSG, MODULE,
-                  "store %u, pack %u: %llu bytes from %llu on are damaged or incomplete",
-                  replay->store->rows.no, end->pack_no,
-                  (unsigned long long)(end->file_bytes - end->offset),
-                  (unsigned long long)end->offset);
-    finding(replay, &found);
+    damage_found(replay, end, end->file_bytes);
     return 0;
+}
+
+/* A SEAL record behind a gap: its running hash cannot match, its place does. */
+static int seal_accept(struct replay *replay, struct emlfs_pack_end *end, struct emlfs_pack_loc loc)
+{
+    struct emlfs_record record = EMLFS_RECORD_INIT;
+    int rc = emlfs_packs_read(replay->store->packs, loc, &record, replay->err);
+
+    if (rc == 0 && record.type == EMLFS_RECORD_SEAL) {
+        end->count = loc.number + 1;
+        end->offset = record.next_offset;
+        end->sealed = true;
+        count_record(replay, &record);
+    } else if (rc == 0) {
+        rc = emlfs_err_set(replay->err, EUCLEAN, MODULE,
+                           "store %u, pack %u: record %u at %llu does not belong there",
+                           replay->store->rows.no, loc.pack_no, loc.number,
+                           (unsigned long long)loc.offset);
+    }
+    emlfs_record_free(&record);
+    return rc;
+}
+
+/* Step over what is damaged: 1 when a whole record follows, 0 when none does. */
+static int gap_step(struct replay *replay, struct emlfs_pack_end *end)
+{
+    struct emlfs_pack_loc loc;
+    int rc;
+
+    if (end->sealed || end->offset == 0 || end->file_bytes <= end->offset ||
+        beyond_mark(replay, end))
+        return 0;
+    rc = emlfs_packs_next(replay->store->packs, end, &loc, replay->err);
+    if (rc < 0)
+        return rc == -ENOENT ? 0 : rc;
+    if (loc.offset > end->offset)
+        damage_found(replay, end, loc.offset);
+    replay->gap = true;
+    if (loc.offset == end->offset) {
+        rc = seal_accept(replay, end, loc);
+        return rc < 0 ? rc : 1;
+    }
+    end->offset = loc.offset;
+    end->count = loc.number;
+    return 1;
+}
+
+static int pack_walk(struct replay *replay, struct emlfs_pack_end *end)
+{
+    struct emlfs_packs *packs = replay->store->packs;
+
+    return end->count > 0
+               ? emlfs_packs_walk_from(packs, each_record, replay, end, replay->err)
+               : emlfs_packs_walk(packs, end->pack_no, each_record, replay, end, replay->err);
+}
+
+/* All whole records of a pack, over any damage. A pack that cannot be read at all is a finding. */
+static int pack_read(struct replay *replay, struct emlfs_pack_end *end)
+{
+    uint32_t pack_no = end->pack_no;
+    int rc;
+
+    replay->gap = replay->each_failed = false;
+    do {
+        rc = pack_walk(replay, end);
+        if (rc == 0)
+            rc = gap_step(replay, end);
+        else if (rc == 1)
+            break;
+    } while (rc == 1);
+    if (rc < 0 && is_damage(rc) && !replay->each_failed) {
+        if (replay->err)
+            finding(replay, replay->err);
+        replay->gap = true;
+        end->pack_no = pack_no;
+        end->file_bytes = end->offset;
+        return 0;
+    }
+    return rc < 0 ? rc : 0;
 }
 
 static int replay_pack(struct replay *replay, struct emlfs_pack_end *end, bool last)
@@ -221,16 +337,12 @@ static int replay_pack(struct replay *replay, struct emlfs_pack_end *end, bool l
 
     if (replay->options->totals)
         replay->options->totals->packs++;
-    if (end->count > 0)
-        rc = emlfs_packs_walk_from(replay->store->packs, each_record, replay, end, replay->err);
-    else
-        rc = emlfs_packs_walk(replay->store->packs, end->pack_no, each_record, replay, end,
-                              replay->err);
-    if (rc == 1)
-        rc = 0;
+    rc = pack_read(replay, end);
     if (rc == 0)
         rc = tail(replay, end, last);
     replay->previous = *end;
+    if (replay->gap)
+        replay->previous.pack_no = 0;
     if (rc == 0 && (replay->records > before || apply_rows(replay->apply) > COMMIT_ROWS))
         rc = replay_commit(replay, end);
     return rc;

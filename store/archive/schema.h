@@ -19,6 +19,7 @@
 #define MASTER_CHILD 'c'
 #define MASTER_NAME 'n'
 #define MASTER_FOLDER_TIME 't'
+#define MASTER_RUNS 'r' /* number of the last import run; not in packs */
 
 #define HASH_ROW_BYTES 8u
 
@@ -29,6 +30,11 @@ struct row_key {
 static inline struct emlfs_span row_key_view(const struct row_key *key)
 {
     return emlfs_span_of(key->v, key->len);
+}
+/* A number in a key, the inverse of key_u32. */
+static inline uint32_t be32(const uint8_t *bytes)
+{
+    return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
 }
 struct row_key key_u32(uint8_t kind, uint32_t a);
 struct row_key key_u32_u32(uint8_t kind, uint32_t a, uint32_t b);

@@ -125,7 +125,11 @@ int store_dict_add(struct store *store, struct emlfs_dict *dict)
     int rc = -E2BIG;
 
     pthread_mutex_lock(&store->dict_lock);
-    if (store->dicts_n < sizeof(store->dicts) / sizeof(store->dicts[0])) {
+    for (unsigned i = 0; i < store->dicts_n; i++) {
+        if (emlfs_dict_id(store->dicts[i]) == emlfs_dict_id(dict))
+            rc = -EEXIST;
+    }
+    if (rc == -E2BIG && store->dicts_n < sizeof(store->dicts) / sizeof(store->dicts[0])) {
         store->dicts[store->dicts_n++] = dict;
         rc = 0;
     }
@@ -167,10 +171,15 @@ int store_dict(struct store *store, uint32_t id, struct emlfs_dict **ret, struct
 
     if (id && !dict) {
         rc = dict_read(store, id, &dict, err);
-        if (rc == 0 && store_dict_add(store, dict) < 0) {
+        if (rc == 0)
+            rc = store_dict_add(store, dict);
+        if (rc == -EEXIST || rc == -E2BIG)
             emlfs_dict_free(dict);
-            rc = emlfs_err_set(err, E2BIG, MODULE, "store %u has too many dictionaries",
-                               store->rows.no);
+        if (rc == -E2BIG)
+            emlfs_err_set(err, E2BIG, MODULE, "store %u has too many dictionaries", store->rows.no);
+        if (rc == -EEXIST) { /* another reader was faster */
+            dict = dict_loaded(store, id);
+            rc = 0;
         }
     }
     if (rc == 0)

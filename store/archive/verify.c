@@ -4,8 +4,9 @@
  * the catalogues are compared row by row with a second set made from the packs alone. A difference
  * is a finding; the walk goes on.
  *
- * Left out of the comparison, because packs do not hold it: the import run in M rows, C rows (a
- * running import's notes) and the W row's place (checked against the packs' ends instead).
+ * Left out of the comparison, because packs do not hold it: the import run in M rows and the r row
+ * that counts runs, C rows (a running import's notes) and the W row's place (checked against the
+ * packs' ends instead).
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,9 +29,11 @@ static void report(struct verify *verify, const struct emlfs_err *found)
         verify->replay.finding(verify->replay.arg, found);
 }
 
-static bool row_left_out(struct emlfs_span key)
+static bool row_left_out(struct emlfs_span key, bool master)
 {
-    return key.len > 0 && (key.data[0] == ROW_CANDIDATE || key.data[0] == ROW_MARK);
+    uint8_t kind = key.len ? key.data[0] : 0;
+
+    return master ? kind == MASTER_RUNS : kind == ROW_CANDIDATE || kind == ROW_MARK;
 }
 
 static unsigned row_flags(struct emlfs_span key, bool master)
@@ -90,8 +93,8 @@ static int side_value(struct side *side, struct emlfs_err *err)
 
 static void side_skip(struct side *side)
 {
-    while (emlfs_catalog_iter_valid(side->iter) && !side->master &&
-           row_left_out(emlfs_catalog_iter_key(side->iter)))
+    while (emlfs_catalog_iter_valid(side->iter) &&
+           row_left_out(emlfs_catalog_iter_key(side->iter), side->master))
         emlfs_catalog_iter_next(side->iter);
 }
 

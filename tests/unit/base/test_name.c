@@ -234,8 +234,8 @@ static void test_tables(void **state)
                                        "a/Gesendete Elemente",
                                        "\xc3\x89l\xc3\xa9ments envoy\xc3\xa9s",
                                        "x/\xe9\x80\x81\xe4\xbf\xa1\xe6\xb8\x88\xe3\x81\xbf",
-                                       "Elementy wys\xc5\x82"
-                                       "ane",
+                                       ("Elementy wys\xc5\x82"
+                                        "ane"),
                                        "[Gmail]/Sent Mail"};
     static const char *const litter[] = {
         "Thumbs.db",   "thumbs.DB",   ".Trash-1000",  ".~lock.a.odt#", "~$a.docx",

@@ -231,14 +231,13 @@ static void get_le_refuses_a_prefix_that_is_none(void **state)
     struct emlfs_txn *txn;
 
     assert_int_equal(emlfs_txn_new(f->catalog, &txn), 0);
-    assert_int_equal(
-        emlfs_txn_get_le(txn,
-                         &(struct emlfs_row_below){.prefix = emlfs_span_str("a"),
-                                                   .key = emlfs_span_str("b"),
-                                                   .ret_key = &out,
-                                                   .ret_value = &out},
-                         NULL),
-        -EINVAL);
+    assert_int_equal(emlfs_txn_get_le(txn,
+                                      &(struct emlfs_row_below){.prefix = emlfs_span_str("a"),
+                                                                .key = emlfs_span_str("b"),
+                                                                .ret_key = &out,
+                                                                .ret_value = &out},
+                                      NULL),
+                     -EINVAL);
     emlfs_txn_free(txn);
 }
 

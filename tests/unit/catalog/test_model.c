@@ -118,12 +118,11 @@ static void step_get_le(struct world *w, unsigned i)
         if (w->model.seen[j].present && memcmp(key_of(j, other).data, key, prefix_len) == 0)
             found = (int)j;
     for (unsigned b = 0; b < 2; b++) {
-        const struct emlfs_row_below below = {
-            .prefix = emlfs_span_of(key, prefix_len),
-            .key = bound,
-            .flags = form_of(found < 0 ? 0 : (unsigned)found),
-            .ret_key = &k,
-            .ret_value = &v};
+        const struct emlfs_row_below below = {.prefix = emlfs_span_of(key, prefix_len),
+                                              .key = bound,
+                                              .flags = form_of(found < 0 ? 0 : (unsigned)found),
+                                              .ret_key = &k,
+                                              .ret_value = &v};
         int r = emlfs_txn_get_le(w->txn[b], &below, NULL);
         assert_int_equal(r, found < 0 ? -ENOENT : 0);
         if (found < 0)

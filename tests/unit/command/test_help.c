@@ -3,10 +3,12 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+#include "emlfs/base/os.h"
 #include "emlfs/cli.h"
 #include "emlfs/text.h"
 
@@ -89,23 +91,39 @@ static void test_man(void **state)
     assert_null(strstr(text, " --"));
 }
 
-/* What the script offers, by running it in bash. */
-static void completion_run(const char *script, const char *words, char *ret, size_t size)
+/* In the child: bash, with its output in fd. */
+static void completion_exec(const char *script, const char *words, int fd)
 {
     char command[1024];
 
     (void)snprintf(command, sizeof(command),
-                   "bash -c '. %s; COMP_WORDS=(%s); COMP_CWORD=$((${#COMP_WORDS[@]}-1)); _emlfs; "
-                   "echo \"${COMPREPLY[*]}\"'",
+                   ". %s; COMP_WORDS=(%s); COMP_CWORD=$((${#COMP_WORDS[@]}-1)); _emlfs; "
+                   "echo \"${COMPREPLY[*]}\"",
                    script, words);
+    if (dup2(fd, STDOUT_FILENO) >= 0)
+        execlp("bash", "bash", "-c", command, (char *)NULL);
+    _exit(127);
+}
 
-    FILE *pipe = popen(command, "r"); /* a test may: fixed text, no foreign bytes */
+/* What the script offers, by running it in bash. */
+static void completion_run(const char *script, const char *words, char *ret, size_t size)
+{
+    int ends[2], status = -1;
 
-    assert_non_null(pipe);
-    size_t n = fread(ret, 1, size - 1, pipe);
+    assert_int_equal(pipe(ends), 0);
+    pid_t child = fork();
 
+    assert_true(child >= 0);
+    if (child == 0)
+        completion_exec(script, words, ends[1]);
+    close(ends[1]);
+    ssize_t n = emlfs_os_read_full(ends[0], ret, size - 1);
+
+    close(ends[0]);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(n >= 0);
     ret[n] = '\0';
-    assert_int_equal(pclose(pipe), 0);
+    assert_int_equal(status, 0);
 }
 
 static void test_completion(void **state)
