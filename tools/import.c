@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "emlfs/ingest.h"
 #include "emlfs/text.h"
 
 #define SOURCE_ID_MAX_BYTES 16384

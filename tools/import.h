@@ -3,7 +3,6 @@
 #define EMLFS_TOOL_IMPORT_H
 
 #include "emlfs/importer.h"
-#include "emlfs/ingest.h"
 #include "emlfs/wire.h"
 #include "tool.h"
 

@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include "emlfs/base/os.h"
-#include "emlfs/ingest.h"
 #include "emlfs/text.h"
 
 #define LINE_MAX_BYTES (1u << 20)

@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# The bench's programs: mkmail (generator) and benchread (readers). bench.py itself needs no build.
+file(GLOB mkmail_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/mkmail*.c)
+add_executable(mkmail ${mkmail_sources})
+target_link_libraries(mkmail PRIVATE emlfs_flags)
+add_executable(benchread ${CMAKE_CURRENT_LIST_DIR}/benchread.c)
+target_link_libraries(benchread PRIVATE emlfs_flags)
+
+# The same seed gives the same bytes in every layout, and the generated mail is what it claims to be.
+add_test(NAME bench/mkmail
+         COMMAND ${CMAKE_CURRENT_LIST_DIR}/test_mkmail.py $<TARGET_FILE:mkmail>)
+# The whole bench once, on little mail, without peers or thresholds: that it runs and adds up.
+if(TARGET emlfs)
+    add_test(NAME bench/smoke
+             COMMAND ${CMAKE_CURRENT_LIST_DIR}/run --smoke --tools $<TARGET_FILE_DIR:mkmail>)
+    set_tests_properties(bench/smoke PROPERTIES LABELS bench TIMEOUT 300 SKIP_RETURN_CODE 77
+                         ENVIRONMENT "EMLFS_BIN=$<TARGET_FILE:emlfs>")
+endif()
+set_tests_properties(bench/mkmail PROPERTIES LABELS bench TIMEOUT 120)
