@@ -29,6 +29,7 @@
 #define START_TIMEOUT_MS 20000u
 #define START_TRIES 3u
 #define MEMORY_DEFAULT_BYTES (512ull << 20)
+#define ANSWER_MAX_BYTES (sizeof(struct worker_answer) + EMLFS_FACTS_MAX_BYTES)
 #define REQUESTS_PER_CHILD 100000u /* then a fresh one: memory does not creep, nothing lives on */
 
 struct emlfs_worker {
@@ -41,12 +42,15 @@ struct emlfs_worker {
     struct emlfs_buf answer;
 };
 
-/* One exchange: what is to be sent, in three pieces, and where the answer goes. */
+/*
+ * One exchange: what is to be sent, in two pieces, and where the answer goes. It ends when all is
+ * sent and in_need bytes are there; what comes with them is taken too, up to in_cap.
+ */
 struct exchange {
     struct iovec out[2];
     size_t out_count;
     uint8_t *in;
-    size_t in_len;
+    size_t in_len, in_need, in_cap;
     int64_t deadline_ns;
 };
 
@@ -84,13 +88,13 @@ static int send_some(int fd, struct exchange *exchange)
 
 static int receive_some(int fd, struct exchange *exchange)
 {
-    ssize_t got = recv(fd, exchange->in, exchange->in_len, MSG_DONTWAIT);
+    ssize_t got = recv(fd, exchange->in + exchange->in_len, exchange->in_cap - exchange->in_len,
+                       MSG_DONTWAIT);
     if (got < 0)
         return errno == EAGAIN || errno == EINTR ? 0 : -errno;
     if (got == 0)
         return -EPIPE;
-    exchange->in += got;
-    exchange->in_len -= (size_t)got;
+    exchange->in_len += (size_t)got;
     return 0;
 }
 
@@ -107,13 +111,18 @@ static int wait_ready(int fd, short events, int64_t deadline_ns, short *ret_even
     return 0;
 }
 
-/* Send all of out while watching for a hang-up, then read all of in. -ETIMEDOUT, -EPIPE, ... */
+/* Send all of out while watching for a hang-up, then read what is needed. -ETIMEDOUT, -EPIPE, ...
+ */
 static int exchange_run(int fd, struct exchange *exchange)
 {
-    while (exchange->out_count > 0 || exchange->in_len > 0) {
+    /* Mostly there is room for all of it: no need to ask first. */
+    int rc = exchange->out_count > 0 ? send_some(fd, exchange) : 0;
+    if (rc < 0)
+        return rc;
+    while (exchange->out_count > 0 || exchange->in_len < exchange->in_need) {
         short events = 0;
         bool sending = exchange->out_count > 0;
-        int rc = wait_ready(fd, sending ? POLLOUT : POLLIN, exchange->deadline_ns, &events);
+        rc = wait_ready(fd, sending ? POLLOUT : POLLIN, exchange->deadline_ns, &events);
         if (rc == 0 && sending && (events & (POLLOUT | POLLERR | POLLHUP)))
             rc = send_some(fd, exchange);
         else if (rc == 0 && !sending && (events & (POLLIN | POLLERR | POLLHUP)))
@@ -205,7 +214,8 @@ static int worker_start(struct emlfs_worker *worker, struct emlfs_err *err)
         return emlfs_err_sys(err, rc, "worker", "cannot start %s", worker->exe);
     }
     struct exchange exchange = {.in = (uint8_t *)&hello,
-                                .in_len = sizeof hello,
+                                .in_need = sizeof hello,
+                                .in_cap = sizeof hello,
                                 .deadline_ns = deadline_after_ms(START_TIMEOUT_MS)};
     rc = exchange_run(worker->fd, &exchange);
     if (rc == 0 && hello.magic == WORKER_MAGIC)
@@ -239,25 +249,32 @@ static int facts_ask(struct emlfs_worker *worker, struct emlfs_span raw)
     struct exchange exchange = {
         .out = {{&request, sizeof request}, {(void *)(uintptr_t)raw.data, seen}},
         .out_count = 2,
-        .in = (uint8_t *)&answer,
-        .in_len = sizeof answer,
+        .in_need = sizeof answer,
+        .in_cap = ANSWER_MAX_BYTES,
         .deadline_ns = deadline_after_ms(worker->timeout_ms),
     };
-    int rc = exchange_run(worker->fd, &exchange);
+    emlfs_buf_clear(&worker->answer);
+    int rc = emlfs_buf_reserve(&worker->answer, ANSWER_MAX_BYTES);
+    exchange.in = worker->answer.data;
+    if (rc == 0)
+        rc = exchange_run(worker->fd, &exchange);
     if (rc < 0)
         return rc;
+    memcpy(&answer, worker->answer.data, sizeof answer);
+    exchange.in_need += answer.facts_bytes;
     if (answer.magic != WORKER_MAGIC || answer.facts_bytes > EMLFS_FACTS_MAX_BYTES)
         return -EPROTO;
-    emlfs_buf_clear(&worker->answer);
-    rc = emlfs_buf_reserve(&worker->answer, answer.facts_bytes);
-    if (rc < 0)
-        return rc;
-    exchange.in = worker->answer.data;
-    exchange.in_len = answer.facts_bytes;
     rc = exchange_run(worker->fd, &exchange);
-    if (rc == 0)
-        worker->answer.len = answer.facts_bytes;
+    if (rc == 0 && exchange.in_len != exchange.in_need)
+        rc = -EPROTO;
+    worker->answer.len = exchange.in_len;
     return rc;
+}
+
+static struct emlfs_span answer_facts(const struct emlfs_worker *worker)
+{
+    return emlfs_span_of(worker->answer.data + sizeof(struct worker_answer),
+                         worker->answer.len - sizeof(struct worker_answer));
 }
 
 /* Ask and check. -ENOMEM; any other error is what the message did to the child. */
@@ -265,7 +282,7 @@ static int facts_checked(struct emlfs_worker *worker, struct emlfs_span raw)
 {
     struct emlfs_facts facts;
     int rc = facts_ask(worker, raw);
-    if (rc == 0 && emlfs_facts_decode(emlfs_buf_view(&worker->answer), &facts, NULL) < 0)
+    if (rc == 0 && emlfs_facts_decode(answer_facts(worker), &facts, NULL) < 0)
         rc = -EPROTO;
     worker->served++;
     return rc;
@@ -286,7 +303,7 @@ int emlfs_worker_facts(struct emlfs_worker *worker, struct emlfs_span raw,
         return rc;
     rc = facts_checked(worker, raw);
     if (rc == 0)
-        rc = emlfs_buf_append(ret_facts, worker->answer.data, worker->answer.len);
+        rc = emlfs_buf_append(ret_facts, answer_facts(worker).data, answer_facts(worker).len);
     else if (rc != -ENOMEM) {
         worker_stop(worker);
         rc = facts_unparsed(failure_reason(rc), ret_facts);
@@ -310,7 +327,7 @@ int emlfs_worker_new(const struct emlfs_worker_config *config, struct emlfs_work
     worker->timeout_ms = config->timeout_ms ? config->timeout_ms : TIMEOUT_DEFAULT_MS;
     worker->memory_bytes = config->memory_bytes ? config->memory_bytes : MEMORY_DEFAULT_BYTES;
     worker->fd = -1;
-    worker->answer = EMLFS_BUF_INIT(EMLFS_FACTS_MAX_BYTES);
+    worker->answer = EMLFS_BUF_INIT(ANSWER_MAX_BYTES);
     int rc = worker_ready(worker, err);
     if (rc < 0)
         emlfs_worker_free(worker);

@@ -230,16 +230,17 @@ struct filing {
     bool fresh; /* the message is new: it has no M row yet */
 };
 
-/* Tell the other entries of the same user whether the message now has several. */
+/* The second entry of a user tells the first; those are told already when a third comes. */
 static int mark_others(struct apply_store *store, const struct filing *filing,
                        const struct filed_list *list, struct emlfs_err *err)
 {
-    bool multi = filed_count_user(list, filing->entry->user) > 1;
     int rc = 0;
 
+    if (filed_count_user(list, filing->entry->user) != 2)
+        return 0;
     for (unsigned i = 0; i < list->n && rc == 0; i++) {
         if (list->v[i].user == filing->entry->user && list->v[i].folder != filing->entry->folder)
-            rc = entries_mark(store->entries, list->v[i].folder, filing->number, multi, err);
+            rc = entries_mark(store->entries, list->v[i].folder, filing->number, true, err);
     }
     return rc;
 }
@@ -297,6 +298,7 @@ static int unfile_entry(struct apply *apply, const struct filing *filing, uint32
 {
     struct filed_list list = {0};
     struct apply_store *store;
+    bool single;
     int at, rc = store_at(apply, filing->no, &store, err);
 
     if (rc == 0)
@@ -308,13 +310,13 @@ static int unfile_entry(struct apply *apply, const struct filing *filing, uint32
     }
     list.v[at] = list.v[list.n - 1];
     list.n--;
+    single = filed_count_user(&list, filing->entry->user) == 1;
     rc = apply_filed_put(apply, filing->no, filing->number, &list);
     if (rc == 0)
         rc = entries_remove(store->entries, folder, filing->number, err);
-    for (unsigned i = 0; i < list.n && rc == 0; i++) {
+    for (unsigned i = 0; single && i < list.n && rc == 0; i++) {
         if (list.v[i].user == filing->entry->user)
-            rc = entries_mark(store->entries, list.v[i].folder, filing->number,
-                              filed_count_user(&list, list.v[i].user) > 1, err);
+            rc = entries_mark(store->entries, list.v[i].folder, filing->number, false, err);
     }
     if (rc == 0)
         rc = entries_count(store->entries, folder, -1, filing->time_ns, err);

@@ -29,7 +29,7 @@ static const struct emlfs_archive_settings defaults = {
     .store_messages = 5000000,
     .block_bytes = 768u << 10,
     .zstd_level = 9,
-    .commit_ms = 100,
+    .commit_ms = 500,
 };
 
 /* A setting left 0 is the default. */

@@ -9,6 +9,7 @@
 #include "ingest.h"
 
 #define MODULE "ingest"
+#define COMPACT_MESSAGES 5000u
 #define FACTS_MAX_BYTES (64u << 10)
 #define MESSAGE_MAX_BYTES (256u << 20)
 
@@ -260,6 +261,12 @@ int emlfs_ingest_flush(struct emlfs_ingest *ingest, struct emlfs_err *err)
     return rc;
 }
 
+/* A bulk load rewrites the same rows many times: leave no more of them than there are. */
+static void stores_compact(struct emlfs_archive *archive)
+{
+    emlfs_catalog_compact(archive_current(archive)->rows.catalog);
+}
+
 int emlfs_ingest_end(struct emlfs_ingest *ingest, bool complete,
                      struct emlfs_ingest_totals *ret_totals, struct emlfs_err *err)
 {
@@ -271,6 +278,8 @@ int emlfs_ingest_end(struct emlfs_ingest *ingest, bool complete,
         *err = ingest->failure;
     if (rc == 0 && complete)
         rc = ingest_moves(ingest, err);
+    if (ingest->totals.archived >= COMPACT_MESSAGES)
+        stores_compact(ingest->archive);
     if (ret_totals)
         *ret_totals = ingest->totals;
     ingest_free(ingest);

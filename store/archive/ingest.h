@@ -12,9 +12,9 @@
 #define INGEST_STALE_NS 2000000000 /* no message waits longer than this, however busy */
 #define INGEST_EVENTS_MAX 512u
 #define FLIGHT_BUCKETS 4096u
-#define DICT_BYTES (256u << 10)
-#define DICT_SAMPLE_BYTES (6u << 20)
-#define DICT_SAMPLE_MESSAGES 3000u
+#define DICT_BYTES (1u << 20)   /* content of a store's dictionary */
+#define DICT_SAMPLE_BYTES 4096u /* of every DICT_EVERYth message */
+#define DICT_EVERY 4u
 
 enum job_state {
     JOB_QUEUED,
@@ -71,14 +71,11 @@ struct flight {
     uint8_t sha256[EMLFS_HASH_BYTES];
 };
 
-struct training {
-    enum job_state state;
-    bool wanted, done;
-    struct emlfs_buf samples;
-    size_t sizes[DICT_SAMPLE_MESSAGES];
-    unsigned n;
+/* What becomes the store's dictionary: beginnings of its first messages. */
+struct samples {
     struct emlfs_buf content;
-    int rc;
+    unsigned seen;
+    bool done;
 };
 
 struct ingest_worker {
@@ -108,7 +105,6 @@ struct emlfs_ingest {
     size_t bytes;
     struct open_block *blocks, *blocks_last, *next_block; /* closed, in order */
     unsigned blocks_n;
-    struct training training;
     uint64_t put_n, done_n, flush_n;
     bool stop;
     int failed; /* negative: for good */
@@ -129,6 +125,7 @@ struct emlfs_ingest {
     uint64_t next_seq;
     unsigned uncommitted; /* messages and events since the last commit */
     struct emlfs_dict *dict;
+    struct samples samples;
     struct emlfs_ingest_totals totals;
 };
 
@@ -165,8 +162,8 @@ int blocks_append(struct emlfs_ingest *ingest, bool all, struct emlfs_err *err);
 void block_unref(struct open_block *block);
 void block_compress(struct emlfs_ingest *ingest, struct ingest_worker *worker,
                     struct open_block *block);
-void training_run(struct training *training);
-int training_take(struct emlfs_ingest *ingest, struct emlfs_err *err);
+/* Once enough is gathered: the dictionary goes into the pack, later blocks use it. */
+int dict_make(struct emlfs_ingest *ingest, struct emlfs_err *err);
 void samples_reset(struct emlfs_ingest *ingest);
 
 /* ---- ingest_commit.c: the committer */

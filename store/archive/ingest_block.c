@@ -12,7 +12,6 @@
 
 #define MODULE "ingest"
 #define META_RESERVE_BYTES (1u << 20)
-#define SAMPLE_MAX_BYTES 8192u
 #define OPEN_ENTRIES_MAX 1024u /* of one message in an open block; further ones become events */
 
 static struct open_block *block_new(void)
@@ -149,68 +148,41 @@ bool block_file_again(struct emlfs_ingest *ingest, struct flight *flight, struct
 
 static void sample_add(struct emlfs_ingest *ingest, const struct emlfs_buf *text)
 {
-    struct training *training = &ingest->training;
-    size_t n = text->len < SAMPLE_MAX_BYTES ? text->len : SAMPLE_MAX_BYTES;
+    struct samples *samples = &ingest->samples;
+    size_t n = text->len < DICT_SAMPLE_BYTES ? text->len : DICT_SAMPLE_BYTES;
 
-    if (ingest->dict || training->wanted || training->done || n < 64)
+    if (ingest->dict || samples->done || samples->seen++ % DICT_EVERY || n < 64)
         return;
-    if (training->samples.max_bytes == 0)
-        training->samples = EMLFS_BUF_INIT(DICT_SAMPLE_BYTES + SAMPLE_MAX_BYTES);
-    if (emlfs_buf_append(&training->samples, text->data, n) < 0)
-        return;
-    training->sizes[training->n++] = n;
-    if (training->n == DICT_SAMPLE_MESSAGES || training->samples.len >= DICT_SAMPLE_BYTES) {
-        pthread_mutex_lock(&ingest->lock);
-        training->wanted = true;
-        training->state = JOB_QUEUED;
-        pthread_cond_signal(&ingest->work_cond);
-        pthread_mutex_unlock(&ingest->lock);
-    }
-}
-
-void training_run(struct training *training)
-{
-    training->content = EMLFS_BUF_INIT(DICT_BYTES * 2);
-    training->rc = emlfs_dict_train(training->samples.data, training->sizes, training->n,
-                                    DICT_BYTES, &training->content);
+    samples->content.max_bytes = DICT_BYTES;
+    if (n > DICT_BYTES - samples->content.len)
+        n = DICT_BYTES - samples->content.len;
+    (void)emlfs_buf_append(&samples->content, text->data, n); /* without memory: no dictionary */
 }
 
 void samples_reset(struct emlfs_ingest *ingest)
 {
-    emlfs_buf_wipe(&ingest->training.samples);
-    emlfs_buf_free(&ingest->training.content);
-    ingest->training.n = 0;
-    pthread_mutex_lock(&ingest->lock);
-    ingest->training.wanted = ingest->training.done = false;
-    pthread_mutex_unlock(&ingest->lock);
+    emlfs_buf_wipe(&ingest->samples.content);
+    ingest->samples = (struct samples){0};
 }
 
-/* A trained dictionary goes into the pack before the first block that needs it. */
-int training_take(struct emlfs_ingest *ingest, struct emlfs_err *err)
+int dict_make(struct emlfs_ingest *ingest, struct emlfs_err *err)
 {
     struct emlfs_archive *archive = ingest->archive;
-    struct training *training = &ingest->training;
+    struct samples *samples = &ingest->samples;
+    struct emlfs_span content = emlfs_buf_view(&samples->content);
     struct emlfs_dict *dict = NULL;
-    bool ready;
     int rc;
 
-    pthread_mutex_lock(&ingest->lock);
-    ready = training->wanted && training->state == JOB_READY && !training->done;
-    pthread_mutex_unlock(&ingest->lock);
-    if (!ready)
+    if (samples->done || content.len < DICT_BYTES)
         return 0;
-    training->done = true;
-    emlfs_buf_wipe(&training->samples);
-    if (training->rc < 0) /* too little in common: go on without one */
-        return 0;
-    rc = emlfs_dict_new(emlfs_buf_view(&training->content), archive->identity.settings.zstd_level,
-                        &dict);
+    samples->done = true;
+    rc = emlfs_dict_new(content, archive->identity.settings.zstd_level, &dict);
     if (rc < 0)
         return emlfs_err_sys(err, -rc, MODULE, "dictionary");
     pthread_mutex_lock(&archive->write_lock);
-    rc = writer_record(archive, EMLFS_RECORD_DICT, emlfs_buf_view(&training->content), err);
+    rc = writer_record(archive, EMLFS_RECORD_DICT, content, err);
     pthread_mutex_unlock(&archive->write_lock);
-    emlfs_buf_free(&training->content);
+    emlfs_buf_wipe(&samples->content);
     if (rc == 0)
         rc = store_dict_add(archive_current(archive), dict);
     if (rc < 0) {

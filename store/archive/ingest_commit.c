@@ -418,11 +418,6 @@ static int store_roll(struct emlfs_ingest *ingest, struct emlfs_err *err)
         ingest->dict = NULL;
     }
     pthread_mutex_unlock(&ingest->archive->write_lock);
-    /* Samples of a training under way belong to the old store. */
-    pthread_mutex_lock(&ingest->lock);
-    while (ingest->training.wanted && ingest->training.state != JOB_READY)
-        pthread_cond_wait(&ingest->ready_cond, &ingest->lock);
-    pthread_mutex_unlock(&ingest->lock);
     samples_reset(ingest);
     return rc;
 }
@@ -434,7 +429,7 @@ static void commit_some(struct emlfs_ingest *ingest)
     int rc = blocks_append(ingest, false, &err);
 
     if (rc == 0)
-        rc = training_take(ingest, &err);
+        rc = dict_make(ingest, &err);
     if (rc == 0 && (writer_pending_bytes(ingest->archive) >= INGEST_COMMIT_BYTES ||
                     ingest->uncommitted >= INGEST_COMMIT_MESSAGES)) {
         rc = events_flush(ingest, &err);

@@ -217,10 +217,6 @@ static bool job_take(struct emlfs_ingest *ingest, struct work **ret_work,
         (*ret_work)->state = JOB_TAKEN;
         return true;
     }
-    if (ingest->training.wanted && ingest->training.state == JOB_QUEUED) {
-        ingest->training.state = JOB_TAKEN;
-        return true;
-    }
     return false;
 }
 
@@ -230,17 +226,13 @@ static void job_run(struct emlfs_ingest *ingest, struct ingest_worker *worker, s
     pthread_mutex_unlock(&ingest->lock);
     if (work)
         work_process(ingest, worker, work);
-    else if (block)
-        block_compress(ingest, worker, block);
     else
-        training_run(&ingest->training);
+        block_compress(ingest, worker, block);
     pthread_mutex_lock(&ingest->lock);
     if (work)
         work->state = JOB_READY;
-    else if (block)
-        block->state = JOB_READY;
     else
-        ingest->training.state = JOB_READY;
+        block->state = JOB_READY;
     pthread_cond_signal(&ingest->ready_cond);
 }
 

@@ -228,6 +228,8 @@ static int recovery_parse(const char *text, struct emlfs_key *ret, struct emlfs_
             continue;
         if (value < 0 || n == RECOVERY_CHARS)
             return emlfs_err_set(err, EINVAL, MODULE, "not a recovery key");
+        if (n == 51 && (value & 15)) /* behind the key's 256 bits nothing is written */
+            return emlfs_err_set(err, EINVAL, MODULE, "the recovery key has a typing error");
         for (unsigned b = 0; b < 5 && n < 52; b++) {
             unsigned bit = n * 5 + b;
             if (bit < 256 && value >> (4 - b) & 1)

@@ -340,7 +340,8 @@ static int replay_pack(struct replay *replay, struct emlfs_pack_end *end, bool l
     rc = pack_read(replay, end);
     if (rc == 0)
         rc = tail(replay, end, last);
-    replay->previous = *end;
+    if (end->count > 0) /* a pack that died before its first record vouches for nothing */
+        replay->previous = *end;
     if (replay->gap)
         replay->previous.pack_no = 0;
     if (rc == 0 && (replay->records > before || apply_rows(replay->apply) > COMMIT_ROWS))
@@ -360,6 +361,7 @@ static void sizes_sum(struct replay *replay, uint32_t first, uint32_t last)
 static int packs_replay(struct replay *replay, const struct mark_row *mark)
 {
     struct emlfs_pack_end end = mark->end; /* pack_no 0: from the beginning */
+    struct emlfs_pack_end whole = end;     /* of the last pack that holds a record */
     uint32_t last = 0;
     uint64_t bytes;
     int rc = emlfs_packs_last(replay->store->packs, &last, replay->err);
@@ -368,15 +370,18 @@ static int packs_replay(struct replay *replay, const struct mark_row *mark)
         last = replay->options->until->end.pack_no;
     if (rc == 0)
         sizes_sum(replay, end.pack_no ? end.pack_no : 1, last);
-    if (rc == 0 && end.pack_no)
+    if (rc == 0 && end.pack_no) {
         rc = replay_pack(replay, &end, end.pack_no >= last);
+        whole = end;
+    }
     for (uint32_t no = end.pack_no + 1; no <= last && rc == 0; no++) {
         if (emlfs_packs_size(replay->store->packs, no, &bytes) == -ENOENT)
             continue;
         end = (struct emlfs_pack_end){.pack_no = no};
         rc = replay_pack(replay, &end, no == last);
+        whole = end.count > 0 ? end : whole;
     }
-    replay->store->last_end = end;
+    replay->store->last_end = whole;
     return rc;
 }
 

@@ -22,7 +22,7 @@ struct writer {
     struct emlfs_pack_writer *pack;
     struct apply *apply;
     struct emlfs_packer *packer;
-    uint64_t pending_bytes;
+    _Atomic uint64_t pending_bytes; /* read by the committer without the lock */
 };
 
 struct apply *writer_apply(struct emlfs_archive *archive)

@@ -239,7 +239,8 @@ class Store:
             left = len(pack.data) - pack.end
             if left and not pack.empty:
                 self.warnings.append(f"{pack.path}: {left} bytes at {pack.end} are no record")
-            previous = struct.pack("<IIQ", pack.number, pack.count, pack.end) + pack.chain
+            if pack.count:  # one that died before its first record is passed over
+                previous = struct.pack("<IIQ", pack.number, pack.count, pack.end) + pack.chain
 
 
 # ---- messages

@@ -162,7 +162,8 @@ static inline void life_begin(struct life *life, const char *source)
     const struct emlfs_ingest_options options = {
         .prepare = life_prepare, .done = life_done, .arg = life, .source = source};
     struct emlfs_err err = {0};
-    life->put_n = life->results_n = 0;
+    life->put_n = 0;
+    __atomic_store_n(&life->results_n, 0, __ATOMIC_RELEASE);
     if (emlfs_ingest_begin(life->archive, &options, &life->ingest, &err) < 0)
         fail_msg("%s", err.text);
 }
