@@ -19,12 +19,12 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <syslog.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "emlfs/base/os.h"
 #include "emlfs/command.h"
 #include "fs_internal.h"
+#include "fs_loop.h"
 #include "mount_serve.h"
 
 #define LOCK_WAIT_MS 15000u
@@ -38,7 +38,8 @@ struct server {
     struct fs_invalidate *invalidate;
     struct emlfs_control *control;
     int64_t since_sec;
-    pthread_t main_thread, signal_thread;
+    struct fs_loop *loop;
+    pthread_t signal_thread;
     bool mounted, signal_running;
     atomic_bool ended; /* the loop has returned */
 };
@@ -226,18 +227,10 @@ static void ending_signals(sigset_t *ret)
     sigaddset(ret, SIGHUP);
 }
 
-static void wake_only(int signo)
-{
-    (void)signo;
-}
-
-/*
- * Wait for an ending signal. fuse_session_loop_mt notices the end when its semaphore wait is
- * interrupted, which is repeated until it did: the first may come just before it waits.
- */
+/* Wait for an ending signal; SIGTERM comes from server_close too, when the loop has ended by
+ * itself. */
 static void *signal_run(void *arg)
 {
-    const struct timespec pause = {.tv_nsec = 20000000};
     struct server *server = arg;
     sigset_t signals;
     int signo;
@@ -247,39 +240,21 @@ static void *signal_run(void *arg)
     if (!atomic_load(&server->ended)) {
         fs_prefetch_stop(server->fs.prefetch);
         fs_invalidate_stop(server->invalidate);
-        fuse_session_exit(server->session);
-    }
-    while (!atomic_load(&server->ended)) {
-        pthread_kill(server->main_thread, SIGUSR1);
-        nanosleep(&pause, NULL);
+        fs_loop_end(server->loop);
     }
     return NULL;
 }
 
 static int server_signals(struct server *server, struct emlfs_err *err)
 {
-    struct sigaction action = {.sa_handler = wake_only}; /* without SA_RESTART */
-    int rc;
+    int rc = fs_loop_new(server->session, &server->loop);
 
-    sigaction(SIGUSR1, &action, NULL);
-    server->main_thread = pthread_self();
-    rc = pthread_create(&server->signal_thread, NULL, signal_run, server);
-    if (rc != 0)
-        return emlfs_err_sys(err, rc, "mount", "starting threads");
+    if (rc == 0)
+        rc = -pthread_create(&server->signal_thread, NULL, signal_run, server);
+    if (rc < 0)
+        return emlfs_err_sys(err, -rc, "mount", "starting threads");
     server->signal_running = true;
     return 0;
-}
-
-static void server_loop(struct server *server)
-{
-    struct fuse_loop_config *config = fuse_loop_cfg_create();
-
-    if (!config)
-        return;
-    fuse_loop_cfg_set_max_threads(config, THREADS_MAX);
-    fuse_loop_cfg_set_idle_threads(config, THREADS_MAX);
-    (void)fuse_session_loop_mt(server->session, config);
-    fuse_loop_cfg_destroy(config);
 }
 
 /* In reverse order of making. */
@@ -302,6 +277,7 @@ static int server_close(struct server *server, struct emlfs_err *err)
         emlfs_control_stop(server->control);
     if (server->fs.archive)
         emlfs_archive_subscribe(server->fs.archive, NULL, NULL);
+    fs_loop_free(server->loop);
     if (server->session)
         fuse_session_destroy(server->session);
     emlfs_view_free(server->fs.view);
@@ -343,8 +319,8 @@ static void harden_process(void)
     (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     (void)setrlimit(RLIMIT_CORE, &none);
     (void)mallopt(M_ARENA_MAX, 2);
-    (void)mallopt(M_MMAP_THRESHOLD, 1 << 20);
-    (void)mallopt(M_TRIM_THRESHOLD, 4 << 20);
+    (void)mallopt(M_MMAP_THRESHOLD, 4 << 20);
+    (void)mallopt(M_TRIM_THRESHOLD, 16 << 20);
     umask(077);
     sigaction(SIGPIPE, &ignore, NULL);
     ending_signals(&signals);
@@ -396,7 +372,7 @@ static int server_run(struct server *server)
         leave_terminal();
     if (mount_report(job, MOUNT_OK, &err)) {
         fs_log_text(server->fs.log, LOG_INFO, "%s mounted on %s", job->source, job->mountpoint);
-        server_loop(server);
+        fs_loop_run(server->loop, THREADS_MAX);
     }
     if (server_close(server, &err) < 0) {
         fs_log_text(server->fs.log, LOG_ERR, "closing %s: %s", job->archive, err.text);

@@ -114,6 +114,16 @@ int emlfs_packs_read(struct emlfs_packs *packs, struct emlfs_pack_loc loc,
  */
 int emlfs_record_plain(const struct emlfs_record *record, const struct emlfs_dict *dict,
                        size_t want, struct emlfs_buf *out, struct emlfs_err *err);
+/*
+ * Reading on in one record: _to makes out hold at least the first want bytes, perhaps more, without
+ * starting again. out needs room for all of plain_len (-E2BIG); record and out stay as they are
+ * until _free. A frame is checked against plain_len only as far as it is read. One thread.
+ */
+struct emlfs_expander;
+int emlfs_expander_new(const struct emlfs_record *record, const struct emlfs_dict *dict,
+                       struct emlfs_buf *out, struct emlfs_expander **ret, struct emlfs_err *err);
+int emlfs_expander_to(struct emlfs_expander *expander, size_t want, struct emlfs_err *err);
+void emlfs_expander_free(struct emlfs_expander *expander);
 
 /* How a pack ends. */
 struct emlfs_pack_end {

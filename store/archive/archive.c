@@ -27,8 +27,8 @@
 
 static const struct emlfs_archive_settings defaults = {
     .store_messages = 5000000,
-    .block_bytes = 768u << 10,
-    .zstd_level = 9,
+    .block_bytes = 960u << 10,
+    .zstd_level = 6,
     .commit_ms = 500,
 };
 

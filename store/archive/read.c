@@ -15,7 +15,7 @@
 #define CACHE_SLOTS 64u
 #define POOL 4u
 #define WHOLE_MAX_BYTES (1u << 20)
-#define FIRST_WANT_BYTES (24u << 10)
+#define FIRST_WANT_BYTES (16u << 10) /* holds most meta parts, or the first block of the frame */
 
 /* A block in memory; plain may hold only its first part. Freed when the last user lets go. */
 struct cached {
@@ -294,14 +294,6 @@ static bool cached_has(const struct cached *cached, uint32_t number)
     return cached->block.meta_len + message->text_offset + message->text_len <= cached->plain.len;
 }
 
-/* How much of a block the first touch of number decompresses: a guess with some room. */
-static size_t want_guess(const struct block_row *row, uint32_t number, size_t plain_len)
-{
-    uint64_t count = (uint64_t)row->last - row->first + 1, at = (uint64_t)number - row->first + 1;
-
-    return (size_t)(plain_len * at / count) + FIRST_WANT_BYTES;
-}
-
 struct wanted {
     struct store *store;
     uint32_t number;
@@ -309,16 +301,54 @@ struct wanted {
     bool whole;
 };
 
-static int cached_fill(const struct wanted *wanted, const struct emlfs_record *record, size_t want,
-                       struct cached *cached, struct emlfs_err *err)
+/* Decode what plain holds so far; the row decides which messages it must be. */
+static int cached_decode(const struct wanted *wanted, struct cached *cached)
 {
-    int rc = record_content(wanted->store, record, want, &cached->plain, err);
+    int rc = block_decode(emlfs_buf_view(&cached->plain), cached->plain_len, &cached->block);
 
-    if (rc == 0)
-        rc = block_decode(emlfs_buf_view(&cached->plain), record->plain_len, &cached->block);
     if (rc == 0 && (cached->block.first != wanted->row.first ||
                     cached->block.first + cached->block.n - 1 != wanted->row.last))
         rc = -EUCLEAN;
+    return rc;
+}
+
+/* The meta part, then on to the end of the wanted message, and no further. */
+static int cached_fill_part(const struct wanted *wanted, struct emlfs_expander *expander,
+                            struct cached *cached, struct emlfs_err *err)
+{
+    const struct block_message *message;
+    size_t want = FIRST_WANT_BYTES;
+    int rc;
+
+    do {
+        rc = emlfs_expander_to(expander, want, err);
+        if (rc == 0)
+            rc = cached_decode(wanted, cached);
+        want *= 2;
+    } while (rc == -EAGAIN && want < 2 * (size_t)EMLFS_RECORD_PLAIN_MAX_BYTES);
+    if (rc < 0)
+        return rc == -EAGAIN ? -EUCLEAN : rc;
+    message = &cached->block.v[wanted->number - wanted->row.first];
+    want = cached->block.meta_len + (size_t)(message->text_offset + message->text_len);
+    return emlfs_expander_to(expander, want, err);
+}
+
+static int cached_fill(const struct wanted *wanted, const struct emlfs_record *record,
+                       struct cached *cached, struct emlfs_err *err)
+{
+    struct emlfs_expander *expander = NULL;
+    struct emlfs_dict *dict = NULL;
+    int rc = store_dict(wanted->store, record->dict_id, &dict, err);
+
+    if (rc == 0 && wanted->whole) {
+        rc = emlfs_record_plain(record, dict, record->plain_len, &cached->plain, err);
+        return rc < 0 ? rc : cached_decode(wanted, cached);
+    }
+    if (rc == 0)
+        rc = emlfs_expander_new(record, dict, &cached->plain, &expander, err);
+    if (rc == 0)
+        rc = cached_fill_part(wanted, expander, cached, err);
+    emlfs_expander_free(expander);
     return rc;
 }
 
@@ -327,7 +357,6 @@ static int block_load(struct block_cache *cache, const struct wanted *wanted, st
 {
     struct emlfs_record record = record_take(cache);
     struct cached *cached = calloc(1, sizeof(*cached));
-    size_t want;
     int rc = cached ? record_read(wanted->store, wanted->row.loc, &record, err) : -ENOMEM;
 
     if (rc == 0 && record.type != EMLFS_RECORD_BLOCK)
@@ -338,13 +367,7 @@ static int block_load(struct block_cache *cache, const struct wanted *wanted, st
         cached->last = wanted->row.last;
         cached->plain_len = record.plain_len;
         cached->refs = 1;
-        want = wanted->whole ? record.plain_len
-                             : want_guess(&wanted->row, wanted->number, record.plain_len);
-        rc = cached_fill(wanted, &record, want, cached, err);
-        if (rc == -EAGAIN || (rc == 0 && !cached_has(cached, wanted->number))) {
-            block_free(&cached->block);
-            rc = cached_fill(wanted, &record, record.plain_len, cached, err);
-        }
+        rc = cached_fill(wanted, &record, cached, err);
     }
     record_give(cache, &record);
     if (rc < 0 && cached)

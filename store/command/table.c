@@ -16,8 +16,8 @@ static const struct emlfs_arg init_args[] = {
     {"unix-account", 0, EMLFS_ARG_TEXT, 0, "ACCOUNT", "account of the first user (same as --user)"},
     {"timezone", 0, EMLFS_ARG_TEXT, 0, "ZONE", "zone of the dates in file names (this machine's)"},
     {"store-messages", 0, EMLFS_ARG_NUMBER, 0, "N", "begin a new store after N messages (5000000)"},
-    {"block-kb", 0, EMLFS_ARG_NUMBER, 0, "N", "text compressed together, in kB of 1024 (256)"},
-    {"level", 0, EMLFS_ARG_NUMBER, 0, "N", "zstd level, 1 to 19 (5)"},
+    {"block-kb", 0, EMLFS_ARG_NUMBER, 0, "N", "text compressed together, in kB of 1024 (960)"},
+    {"level", 0, EMLFS_ARG_NUMBER, 0, "N", "zstd level, 1 to 19 (6)"},
     END,
 };
 
