@@ -45,9 +45,6 @@ int emlfs_dict_new(struct emlfs_span content, int level, struct emlfs_dict **ret
 void emlfs_dict_free(struct emlfs_dict *dict);
 uint32_t emlfs_dict_id(const struct emlfs_dict *dict);
 struct emlfs_span emlfs_dict_content(const struct emlfs_dict *dict);
-/* Train from samples laid end to end (sizes[count]); -EINVAL when zstd finds too little. */
-int emlfs_dict_train(const uint8_t *samples, const size_t *sizes, unsigned count, size_t max_bytes,
-                     struct emlfs_buf *ret_content);
 
 /* A record's content, compressed and ready to be sealed. Made on any thread, by one packer each. */
 struct emlfs_packed {

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #define ZSTD_STATIC_LINKING_ONLY /* ZSTD_createCDict_advanced */
 #include <stdlib.h>
-#include <zdict.h>
 #include <zstd_errors.h>
 
 #include "dict.h"
@@ -17,8 +16,6 @@
  */
 #define DICT_TUNED_FOR_BYTES (512u << 10)
 #define DICT_MAX_BYTES (1u << 20)
-/* Training time grows with the samples, its result hardly does any more. */
-#define TRAIN_MAX_BYTES (16u << 20)
 
 static int dict_id_of(struct emlfs_span content, uint32_t *ret_id)
 {
@@ -83,33 +80,6 @@ uint32_t emlfs_dict_id(const struct emlfs_dict *dict)
 struct emlfs_span emlfs_dict_content(const struct emlfs_dict *dict)
 {
     return emlfs_buf_view(&dict->content);
-}
-
-/* How many of the samples are worth the time. */
-static unsigned samples_capped(const size_t *sizes, unsigned count)
-{
-    size_t total = 0;
-    for (unsigned i = 0; i < count; i++)
-        if (__builtin_add_overflow(total, sizes[i], &total) || total > TRAIN_MAX_BYTES)
-            return i;
-    return count;
-}
-
-int emlfs_dict_train(const uint8_t *samples, const size_t *sizes, unsigned count, size_t max_bytes,
-                     struct emlfs_buf *ret_content)
-{
-    emlfs_buf_clear(ret_content);
-    int r = emlfs_buf_reserve(ret_content, max_bytes);
-    if (r < 0)
-        return r;
-    count = samples_capped(sizes, count);
-    if (count == 0)
-        return -EINVAL;
-    size_t len = ZDICT_trainFromBuffer(ret_content->data, max_bytes, samples, sizes, count);
-    if (ZDICT_isError(len))
-        return -EINVAL;
-    ret_content->len = len;
-    return 0;
 }
 
 void emlfs_packed_free(struct emlfs_packed *packed)

@@ -89,18 +89,14 @@ static void test_noise_is_stored_plain(void **state)
     emlfs_packed_free(&packed);
 }
 
-static void train(struct emlfs_buf *content)
+/* Beginnings of texts laid end to end, as an archive makes its dictionary. */
+static void dictionary_content(struct emlfs_buf *content)
 {
-    EMLFS_BUF_CLEANUP struct emlfs_buf samples = EMLFS_BUF_INIT(8 << 20);
     EMLFS_BUF_CLEANUP struct emlfs_buf sample = EMLFS_BUF_INIT(1 << 20);
-    static size_t sizes[500];
-    for (uint32_t i = 0; i < 500; i++) {
+    for (uint32_t i = 0; i < 16; i++) {
         text_make(i, 1500 + i, &sample);
-        sizes[i] = sample.len;
-        assert_int_equal(emlfs_buf_append(&samples, sample.data, sample.len), 0);
+        assert_int_equal(emlfs_buf_append(content, sample.data, 1024), 0);
     }
-    assert_int_equal(emlfs_dict_train(samples.data, sizes, 500, 16384, content), 0);
-    assert_true(content->len > 256 && content->len <= 16384);
 }
 
 static void test_dictionary(void **state)
@@ -115,7 +111,7 @@ static void test_dictionary(void **state)
     struct emlfs_dict *dict;
     struct emlfs_dict *other;
     struct emlfs_hash hash;
-    train(&content);
+    dictionary_content(&content);
     assert_int_equal(emlfs_dict_new(emlfs_buf_view(&content), 6, &dict), 0);
     assert_int_equal(emlfs_sha256(emlfs_buf_view(&content), &hash), 0);
     assert_int_equal(emlfs_dict_id(dict), (uint32_t)hash.v[0] | (uint32_t)hash.v[1] << 8 |
@@ -146,17 +142,66 @@ static void test_dictionary(void **state)
     emlfs_dict_free(NULL);
 }
 
-static void test_training_needs_samples(void **state)
+static void test_no_empty_dictionary(void **state)
 {
     (void)state;
-    EMLFS_BUF_CLEANUP struct emlfs_buf content = EMLFS_BUF_INIT(1 << 20);
-    static const uint8_t samples[8] = "ab";
-    static const size_t sizes[2] = {1, 1};
     struct emlfs_dict *dict;
-    assert_int_equal(emlfs_dict_train(samples, sizes, 2, 4096, &content), -EINVAL);
-    assert_int_equal(emlfs_dict_train(samples, sizes, 0, 4096, &content), -EINVAL);
-    assert_int_equal(emlfs_dict_train(samples, sizes, 2, 2 << 20, &content), -E2BIG);
     assert_int_equal(emlfs_dict_new(emlfs_span_of(NULL, 0), 3, &dict), -EINVAL);
+}
+
+/* Reading on in steps of any size gives what reading at once gives. */
+static void expand_in_steps(const struct emlfs_record *record, const struct emlfs_dict *dict,
+                            struct emlfs_span plain, size_t step)
+{
+    EMLFS_BUF_CLEANUP struct emlfs_buf out = EMLFS_BUF_INIT(1 << 20);
+    struct emlfs_expander *expander;
+    assert_int_equal(emlfs_expander_new(record, dict, &out, &expander, NULL), 0);
+    for (size_t want = step; want < plain.len + 2 * step; want += step) {
+        size_t least = want < plain.len ? want : plain.len;
+        assert_int_equal(emlfs_expander_to(expander, want, NULL), 0);
+        assert_true(out.len >= least && out.len <= plain.len);
+        assert_memory_equal(out.data, plain.data, out.len);
+        assert_int_equal(emlfs_expander_to(expander, want / 2, NULL), 0);
+    }
+    assert_int_equal(out.len, plain.len);
+    emlfs_expander_free(expander);
+}
+
+static void test_expander(void **state)
+{
+    struct scene *scene = *state;
+    EMLFS_BUF_CLEANUP struct emlfs_buf content = EMLFS_BUF_INIT(1 << 20);
+    EMLFS_BUF_CLEANUP struct emlfs_buf text = EMLFS_BUF_INIT(1 << 20);
+    EMLFS_BUF_CLEANUP struct emlfs_buf small = EMLFS_BUF_INIT(1000);
+    static uint8_t noise[300000];
+    struct emlfs_expander *expander;
+    struct emlfs_packed packed;
+    struct emlfs_record record;
+    struct emlfs_dict *dict;
+    dictionary_content(&content);
+    assert_int_equal(emlfs_dict_new(emlfs_buf_view(&content), 6, &dict), 0);
+    text_make(77, PLAIN_BYTES, &text);
+    assert_int_equal(emlfs_packer_pack(scene->packer, EMLFS_RECORD_BLOCK, dict,
+                                       emlfs_buf_view(&text), &packed, NULL),
+                     0);
+    record_of(&packed, &record);
+    for (size_t step = 777; step < 2 * (size_t)PLAIN_BYTES; step = step * 7 / 2)
+        expand_in_steps(&record, dict, emlfs_buf_view(&text), step);
+    assert_int_equal(emlfs_expander_new(&record, NULL, &text, &expander, NULL), -ENOKEY);
+    assert_int_equal(emlfs_expander_new(&record, dict, &small, &expander, NULL), -E2BIG);
+    record.stored.len /= 2;
+    assert_int_equal(emlfs_expander_new(&record, dict, &text, &expander, NULL), 0);
+    assert_int_equal(emlfs_expander_to(expander, record.plain_len, NULL), -EUCLEAN);
+    emlfs_expander_free(expander);
+    emlfs_packed_free(&packed);
+    assert_int_equal(emlfs_random(noise, sizeof(noise)), 0);
+    assert_int_equal(emlfs_packer_pack(scene->packer, EMLFS_RECORD_BLOB, NULL,
+                                       emlfs_span_of(noise, sizeof(noise)), &packed, NULL),
+                     0);
+    record_of(&packed, &record);
+    expand_in_steps(&record, NULL, emlfs_span_of(noise, sizeof(noise)), 99999);
+    emlfs_packed_free(&packed);
+    emlfs_dict_free(dict);
 }
 
 static void test_limit(void **state)
@@ -266,7 +311,8 @@ int main(void)
         IN_SCENE(test_partial_equals_whole),
         IN_SCENE(test_noise_is_stored_plain),
         IN_SCENE(test_dictionary),
-        IN_SCENE(test_training_needs_samples),
+        IN_SCENE(test_no_empty_dictionary),
+        IN_SCENE(test_expander),
         IN_SCENE(test_limit),
         IN_SCENE(test_lying_sizes),
         IN_SCENE(test_threads),
