@@ -221,21 +221,25 @@ static int source_there(struct import *import, struct place *place, const struct
     return r;
 }
 
-/* Each source has its own intake: base folder and moves belong to it. */
-static int source_place(struct import *import, const struct source *source, struct emlfs_err *err)
+/*
+ * Each source has its own intake: base folder and moves belong to it. An archive that is opened
+ * here stays open for all of them, so that they share its pack.
+ */
+static int source_place(struct import *import, struct place *place, const struct source *source,
+                        struct emlfs_err *err)
 {
-    struct place place;
-    int r = place_find(&place, import->cli, &import->meter, err);
+    int r = place->archive ? 0 : place_find(place, import->cli, &import->meter, err);
 
-    if (r == 0)
-        r = place.fd >= 0 ? source_there(import, &place, source, err)
-                          : source_here(import, &place, source, err);
-    int left = place_leave(&place, r < 0 ? NULL : err);
+    if (r < 0 || place->archive)
+        return r < 0 ? r : source_here(import, place, source, err);
+    r = source_there(import, place, source, err);
+    int left = place_leave(place, r < 0 ? NULL : err);
 
     return r < 0 ? r : left;
 }
 
-static int source_import(struct import *import, const char *path, struct emlfs_err *err)
+static int source_import(struct import *import, struct place *place, const char *path,
+                         struct emlfs_err *err)
 {
     EMLFS_BUF_CLEANUP struct emlfs_buf id = EMLFS_BUF_INIT(SOURCE_ID_MAX_BYTES);
     const struct emlfs_importer *importer = source_importer(import, path, err);
@@ -254,7 +258,7 @@ static int source_import(struct import *import, const char *path, struct emlfs_e
     if (r < 0)
         return emlfs_err_sys(err, -r, "import", "%s", path);
     source.id = (const char *)id.data;
-    return source_place(import, &source, err);
+    return source_place(import, place, &source, err);
 }
 
 /* ---- the command */
@@ -290,12 +294,15 @@ static int import_setup(struct import *import, struct emlfs_err *err)
 static int import_sources(struct import *import, struct emlfs_err *err)
 {
     struct json_object *sources = emlfs_args_list(import->cli->args, "SOURCE");
+    struct place place = {.fd = -1};
     int r = 0;
 
     for (size_t i = 0; r == 0 && i < json_object_array_length(sources); i++)
-        r = source_import(import, json_object_get_string(json_object_array_get_idx(sources, i)),
-                          err);
-    return r;
+        r = source_import(import, &place,
+                          json_object_get_string(json_object_array_get_idx(sources, i)), err);
+    int left = place_leave(&place, r < 0 ? NULL : err);
+
+    return r < 0 ? r : left;
 }
 
 int import_run(const struct emlfs_cli *cli)
