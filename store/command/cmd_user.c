@@ -107,7 +107,8 @@ int emlfs_run_user_show(struct emlfs_call *call, struct emlfs_err *err)
     int r = emlfs_user_by_name(call->archive, name, &user, err);
 
     if (r == -ENOENT || (r == 0 && !user_visible(call, &user)))
-        return emlfs_err_set(err, ENOENT, "user", "no archive user %s: 'emlfs user add' makes one", name);
+        return emlfs_err_set(err, ENOENT, "user", "no archive user %s: 'emlfs user add' makes one",
+                             name);
     if (r == 0)
         r = emlfs_folder_tree(call->archive, user.archive, user_count, &counts, err);
     if (r < 0)

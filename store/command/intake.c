@@ -25,7 +25,8 @@ static int intake_top(struct emlfs_intake *intake, const struct emlfs_intake_opt
     int r = emlfs_user_by_name(intake->archive, options->user, &user, err);
 
     if (r == -ENOENT)
-        return emlfs_err_set(err, ENOENT, "import", "no archive user %s: 'emlfs user add' makes one", options->user);
+        return emlfs_err_set(err, ENOENT, "import",
+                             "no archive user %s: 'emlfs user add' makes one", options->user);
     if (r < 0)
         return r;
     bool own =
