@@ -242,7 +242,8 @@ static int tail(struct replay *replay, const struct emlfs_pack_end *end, bool la
 
     if (end->file_bytes <= end->offset || beyond_mark(replay, end))
         return 0;
-    if (last && replay->options->cut) {
+    /* Nothing is ever written behind a seal: what stands there is no torn tail. */
+    if (last && replay->options->cut && !end->sealed) {
         if (totals)
             totals->repaired++;
         return emlfs_packs_cut(replay->store->packs, end, replay->err);
