@@ -202,21 +202,11 @@ static int run_file(struct emlfs_import *im, int fd, const struct stat *st)
 static int eml_run(const char *path, const struct emlfs_import_options *options,
                    const struct emlfs_sink *sink, struct emlfs_err *err)
 {
+    static const struct emlfs_import_kind kind = {.dir = run_dir, .file = run_file};
     struct emlfs_import im;
-    struct emlfs_import_dir dir;
-    struct stat st;
     int r = emlfs_import_begin(&im, path, options, sink, err);
-    int d = r < 0 ? r : emlfs_import_dir_open(&im, AT_FDCWD, path, true, &dir);
-    if (r == 0 && d == 0) {
-        r = run_dir(&im, &dir);
-        emlfs_import_dir_close(&dir);
-    } else if (r == 0) {
-        int fd = d == -ENOTDIR ? emlfs_import_open(&im, AT_FDCWD, path, true, &st) : d;
-        r = fd < 0 ? emlfs_err_sys(err, -fd, "import", "cannot read %s", path)
-                   : run_file(&im, fd, &st);
-        if (fd >= 0)
-            close(fd);
-    }
+    if (r == 0)
+        r = emlfs_import_source(&im, path, &kind, err);
     return emlfs_import_end(&im, r);
 }
 

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* One running import: paths, globs, progress, cancelling, and the hand-over to the sink. */
+#include <fcntl.h>
 #include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "source.h"
 
@@ -262,4 +264,23 @@ void emlfs_import_base_name(const char *path, char *ret_name, size_t size)
     int r = *name ? component_make(name, &component) : -EINVAL;
     snprintf(ret_name, size, "%s", r == 0 ? (const char *)component.data : "Mail");
     free(real);
+}
+
+int emlfs_import_source(struct emlfs_import *im, const char *path,
+                        const struct emlfs_import_kind *kind, struct emlfs_err *err)
+{
+    struct emlfs_import_dir dir;
+    struct stat st;
+    int fd, r = emlfs_import_dir_open(im, AT_FDCWD, path, true, &dir);
+    if (r == 0) {
+        r = kind->dir(im, &dir);
+        emlfs_import_dir_close(&dir);
+        return r;
+    }
+    fd = r == -ENOTDIR ? emlfs_import_open(im, AT_FDCWD, path, true, &st) : r;
+    if (fd < 0)
+        return emlfs_err_sys(err, -fd, "import", "cannot read %s", path);
+    r = kind->file(im, fd, &st);
+    close(fd);
+    return r;
 }

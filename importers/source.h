@@ -151,4 +151,13 @@ extern const struct emlfs_importer emlfs_importer_eml;
 extern const struct emlfs_importer emlfs_importer_maildir;
 extern const struct emlfs_importer emlfs_importer_mbox;
 
+/* What an importer does with a source that is a directory, and with one that is a file. */
+struct emlfs_import_kind {
+    int (*dir)(struct emlfs_import *im, const struct emlfs_import_dir *dir);
+    int (*file)(struct emlfs_import *im, int fd, const struct stat *st);
+};
+/* Open path and hand it on; what is opened is closed again. -errno, or what the kind returned. */
+int emlfs_import_source(struct emlfs_import *im, const char *path,
+                        const struct emlfs_import_kind *kind, struct emlfs_err *err);
+
 #endif

@@ -119,19 +119,27 @@ static int stat_add(struct emlfs_catalog *catalog, struct row_key key, struct em
     return 0;
 }
 
-int emlfs_archive_folder_get(struct emlfs_archive *archive, struct emlfs_folder_id id,
-                             struct emlfs_folder *ret, struct emlfs_err *err)
+int folder_row_get(struct emlfs_archive *archive, struct emlfs_folder_id id, struct folder_row *ret,
+                   struct emlfs_err *err)
 {
     struct row_key key = key_u32(EMLFS_MASTER_FOLDER, id.v);
     struct emlfs_buf value EMLFS_BUF_CLEANUP = EMLFS_BUF_INIT(1024);
-    struct folder_row row;
     int rc =
         emlfs_catalog_get(archive->master, row_key_view(&key), EMLFS_CATALOG_SEALED, &value, err);
 
     if (rc == 0)
-        rc = folder_row_decode(emlfs_buf_view(&value), &row);
+        rc = folder_row_decode(emlfs_buf_view(&value), ret);
+    return rc == 0 || rc == -ENOENT ? rc : emlfs_err_sys(err, -rc, MODULE, "folder %u", id.v);
+}
+
+int emlfs_archive_folder_get(struct emlfs_archive *archive, struct emlfs_folder_id id,
+                             struct emlfs_folder *ret, struct emlfs_err *err)
+{
+    struct folder_row row;
+    int rc = folder_row_get(archive, id, &row, err);
+
     if (rc < 0)
-        return rc == -ENOENT ? rc : emlfs_err_sys(err, -rc, MODULE, "folder %u", id.v);
+        return rc;
     *ret = (struct emlfs_folder){.id = id,
                                  .parent = {row.parent},
                                  .user = {row.user},

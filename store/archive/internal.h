@@ -83,6 +83,9 @@ int archive_writable(struct emlfs_archive *archive, struct emlfs_err *err);
 void archive_notify(struct emlfs_archive *archive, const uint32_t *folders, unsigned n);
 int archive_add_store(struct emlfs_archive *archive, struct emlfs_err *err);
 
+/* The row of a folder; -ENOENT. */
+int folder_row_get(struct emlfs_archive *archive, struct emlfs_folder_id id, struct folder_row *ret,
+                   struct emlfs_err *err);
 /* The number under which a source is remembered across runs (made when new). */
 int source_number(struct emlfs_archive *archive, const char *name, uint32_t *ret,
                   struct emlfs_err *err);

@@ -66,14 +66,9 @@ static int entry_fill(const struct place *place, const struct chunk_entry *from,
 static int folder_user(struct emlfs_archive *archive, struct emlfs_folder_id folder,
                        struct emlfs_user_id *ret, struct emlfs_err *err)
 {
-    struct row_key key = key_u32(EMLFS_MASTER_FOLDER, folder.v);
-    struct emlfs_buf value EMLFS_BUF_CLEANUP = EMLFS_BUF_INIT(1024);
     struct folder_row row;
-    int rc =
-        emlfs_catalog_get(archive->master, row_key_view(&key), EMLFS_CATALOG_SEALED, &value, err);
+    int rc = folder_row_get(archive, folder, &row, err);
 
-    if (rc == 0)
-        rc = folder_row_decode(emlfs_buf_view(&value), &row);
     if (rc == 0)
         ret->v = row.user;
     return rc;
