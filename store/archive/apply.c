@@ -31,7 +31,6 @@ struct apply {
     struct apply_store *stores; /* by number - 1, grown as stores appear */
     unsigned stores_n;
     uint32_t run;
-    bool sync;
     uint32_t touched[TOUCHED_MAX];
     unsigned touched_n;
     bool touched_more;
@@ -45,7 +44,6 @@ int apply_new(const struct state *state, struct apply **ret)
     if (!apply)
         return -ENOMEM;
     apply->state = state;
-    apply->sync = true;
     rc = emlfs_txn_new(state->master, &apply->master);
     if (rc < 0) {
         free(apply);
@@ -71,11 +69,6 @@ void apply_free(struct apply *apply)
 void apply_set_run(struct apply *apply, uint32_t run)
 {
     apply->run = run;
-}
-
-void apply_set_sync(struct apply *apply, bool sync)
-{
-    apply->sync = sync;
 }
 
 static int stores_grow(struct apply *apply, unsigned n)
@@ -683,13 +676,13 @@ int apply_commit(struct apply *apply, uint16_t no, const struct emlfs_pack_end *
     for (unsigned i = 0; i < apply->stores_n && rc == 0; i++)
         rc = apply->stores[i].entries ? entries_flush(apply->stores[i].entries, err) : 0;
     if (rc == 0 && emlfs_txn_rows(apply->master) > 0)
-        rc = emlfs_txn_commit(apply->master, apply->sync, err);
+        rc = emlfs_txn_commit(apply->master, true, err);
     for (unsigned i = 0; i < apply->stores_n && rc == 0; i++) {
         struct emlfs_txn *txn = apply->stores[i].txn;
         if (i + 1 != no && txn && emlfs_txn_rows(txn) > 0)
-            rc = emlfs_txn_commit(txn, apply->sync, err);
+            rc = emlfs_txn_commit(txn, true, err);
     }
     if (rc == 0)
         rc = mark_store(store, end);
-    return rc < 0 ? rc : emlfs_txn_commit(store->txn, apply->sync, err);
+    return rc < 0 ? rc : emlfs_txn_commit(store->txn, true, err);
 }

@@ -23,8 +23,6 @@ int apply_record(struct apply *apply, const struct applied *record, struct emlfs
 /* The row of a blob whose id is known. */
 int apply_blob(struct apply *apply, uint16_t no, const uint8_t id[BLOB_ID_BYTES],
                const struct blob_row *row);
-/* Rows of a new message or event are on their way: intermediate commits need no sync (rebuilds). */
-void apply_set_sync(struct apply *apply, bool sync);
 struct emlfs_txn *apply_txn(struct apply *apply, uint16_t no);
 struct emlfs_txn *apply_master(struct apply *apply);
 struct mark_row *apply_mark(struct apply *apply, uint16_t no);

@@ -160,8 +160,7 @@ void block_close(struct emlfs_ingest *ingest);
 /* Append blocks whose compression is done; all: wait for those that are not. */
 int blocks_append(struct emlfs_ingest *ingest, bool all, struct emlfs_err *err);
 void block_unref(struct open_block *block);
-void block_compress(struct emlfs_ingest *ingest, struct ingest_worker *worker,
-                    struct open_block *block);
+void block_compress(struct ingest_worker *worker, struct open_block *block);
 /* Once enough is gathered: the dictionary goes into the pack, later blocks use it. */
 int dict_make(struct emlfs_ingest *ingest, struct emlfs_err *err);
 void samples_reset(struct emlfs_ingest *ingest);

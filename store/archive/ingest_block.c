@@ -363,10 +363,8 @@ static int block_plain(struct open_block *block)
     return rc;
 }
 
-void block_compress(struct emlfs_ingest *ingest, struct ingest_worker *worker,
-                    struct open_block *block)
+void block_compress(struct ingest_worker *worker, struct open_block *block)
 {
-    (void)ingest;
     block->rc = block_plain(block);
     if (block->rc == 0)
         block->rc = emlfs_packer_pack(worker->blocks, EMLFS_RECORD_BLOCK, block->dict,

@@ -227,7 +227,7 @@ static void job_run(struct emlfs_ingest *ingest, struct ingest_worker *worker, s
     if (work)
         work_process(ingest, worker, work);
     else
-        block_compress(ingest, worker, block);
+        block_compress(worker, block);
     pthread_mutex_lock(&ingest->lock);
     if (work)
         work->state = JOB_READY;

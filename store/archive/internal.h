@@ -132,6 +132,9 @@ int read_sha256(struct emlfs_archive *archive, struct store *store, uint32_t num
 int content_key(const struct store_rows *rows, const uint8_t sha256[EMLFS_HASH_BYTES],
                 struct emlfs_hash *ret);
 int blob_id(const struct store_rows *rows, struct emlfs_span content, uint8_t ret[BLOB_ID_BYTES]);
+/* All of a record's content, through the store's dictionaries. */
+int record_content(struct store *store, const struct emlfs_record *record, struct emlfs_buf *out,
+                   struct emlfs_err *err);
 /* Fetch and check a blob into out. txn (may be NULL): also sees rows pending there. */
 int blob_read(struct store *store, struct emlfs_txn *txn, const uint8_t id[BLOB_ID_BYTES],
               struct emlfs_buf *out, struct emlfs_err *err);

@@ -210,13 +210,13 @@ static int record_read(struct store *store, struct emlfs_pack_loc loc, struct em
                          store->rows.no, loc.pack_no, (unsigned long long)loc.offset);
 }
 
-static int record_content(struct store *store, const struct emlfs_record *record, size_t want,
-                          struct emlfs_buf *out, struct emlfs_err *err)
+int record_content(struct store *store, const struct emlfs_record *record, struct emlfs_buf *out,
+                   struct emlfs_err *err)
 {
     struct emlfs_dict *dict = NULL;
     int rc = store_dict(store, record->dict_id, &dict, err);
 
-    return rc < 0 ? rc : emlfs_record_plain(record, dict, want, out, err);
+    return rc < 0 ? rc : emlfs_record_plain(record, dict, record->plain_len, out, err);
 }
 
 static int blob_locate(struct store *store, struct emlfs_txn *txn, const uint8_t *id,
@@ -247,7 +247,7 @@ int blob_read(struct store *store, struct emlfs_txn *txn, const uint8_t id[BLOB_
     if (rc == 0 && record.type != EMLFS_RECORD_BLOB)
         rc = -EUCLEAN;
     if (rc == 0)
-        rc = record_content(store, &record, record.plain_len, out, err);
+        rc = record_content(store, &record, out, err);
     if (rc == 0)
         rc = blob_id(&store->rows, emlfs_buf_view(out), found);
     if (rc == 0 && memcmp(found, id, BLOB_ID_BYTES) != 0)

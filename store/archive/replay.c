@@ -129,16 +129,6 @@ static int count_block(struct replay *replay)
     return rc;
 }
 
-static int record_plain(struct replay *replay, const struct emlfs_record *record)
-{
-    struct emlfs_dict *dict = NULL;
-    int rc = store_dict(replay->store, record->dict_id, &dict, replay->err);
-
-    return rc < 0
-               ? rc
-               : emlfs_record_plain(record, dict, record->plain_len, &replay->plain, replay->err);
-}
-
 static int record_check(struct replay *replay, const struct emlfs_record *record)
 {
     int rc = 0;
@@ -174,7 +164,7 @@ static int record_use(struct replay *replay, const struct emlfs_record *record)
 {
     struct applied applied = {
         .store_no = replay->store->rows.no, .type = record->type, .loc = record->loc};
-    int rc = record_plain(replay, record);
+    int rc = record_content(replay->store, record, &replay->plain, replay->err);
 
     if (rc == 0)
         rc = record_check(replay, record);
