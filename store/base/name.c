@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <strings.h>
 
+#include "emlfs/base/zone.h"
 #include "name_text.h"
 
 #define NAME_BYTES_MAX 240u
@@ -81,12 +82,12 @@ static struct emlfs_span correspondent_list(const struct emlfs_name_input *input
 static void date_text(const struct emlfs_name_input *input, char *ret, size_t size)
 {
     int64_t utc_sec = input->date_ns / SECOND_NS - (input->date_ns % SECOND_NS < 0);
-    int64_t local_sec = utc_sec + name_zone_offset_sec(input->timezone, utc_sec);
+    int64_t local_sec = utc_sec + emlfs_zone_offset_sec(input->timezone, utc_sec);
     int64_t days = local_sec / 86400 - (local_sec % 86400 < 0);
     int64_t minutes = (local_sec - days * 86400) / 60;
     int64_t year;
     unsigned month, day;
-    name_zone_civil(days, &year, &month, &day);
+    emlfs_zone_civil(days, &year, &month, &day);
     snprintf(ret, size, "%04d-%02u-%02u %02d%02d", (int)(year % 10000), month, day,
              (int)(minutes / 60), (int)(minutes % 60));
 }

@@ -4,7 +4,7 @@
 
 #include "emlfs/base/span.h"
 
-/* Inside store/base: the character work and the time zones behind name.h. */
+/* Inside store/base: the character work behind name.h. */
 
 struct name_room {
     size_t units; /* UTF-16 code units */
@@ -19,11 +19,5 @@ struct name_room {
  */
 size_t name_text_clean(struct emlfs_span text, struct name_room room, bool lead_strict, char *ret);
 size_t name_text_units(const char *text);
-
-/* Seconds that zone's local time is ahead of UTC at utc_sec; 0 (UTC) when zone cannot be read. */
-int32_t name_zone_offset_sec(const char *zone, int64_t utc_sec);
-/* Days from 1970-01-01 to a date of the proleptic Gregorian calendar, and back. */
-int64_t name_zone_days(int64_t year, unsigned month, unsigned day);
-void name_zone_civil(int64_t days, int64_t *ret_year, unsigned *ret_month, unsigned *ret_day);
 
 #endif

@@ -9,7 +9,7 @@
 
 #include "emlfs/base/cursor.h"
 #include "emlfs/base/os.h"
-#include "name_text.h"
+#include "emlfs/base/zone.h"
 
 #define ZONE_DIR "/usr/share/zoneinfo/"
 #define ZONE_FILE_MAX_BYTES (64u << 10)
@@ -40,7 +40,7 @@ struct zone {
     struct zone_footer footer;
 };
 
-int64_t name_zone_days(int64_t year, unsigned month, unsigned day)
+int64_t emlfs_zone_days(int64_t year, unsigned month, unsigned day)
 {
     year -= month <= 2;
     int64_t era = (year >= 0 ? year : year - 399) / 400;
@@ -50,7 +50,7 @@ int64_t name_zone_days(int64_t year, unsigned month, unsigned day)
     return era * 146097 + day_of_era - 719468;
 }
 
-void name_zone_civil(int64_t days, int64_t *ret_year, unsigned *ret_month, unsigned *ret_day)
+void emlfs_zone_civil(int64_t days, int64_t *ret_year, unsigned *ret_month, unsigned *ret_day)
 {
     days += 719468;
     int64_t era = (days >= 0 ? days : days - 146096) / 146097;
@@ -171,15 +171,15 @@ static bool is_leap(int64_t year)
 /* Seconds since 1970 in local time when rule applies in year. */
 static int64_t rule_local_sec(const struct zone_rule *rule, int64_t year)
 {
-    int64_t days = name_zone_days(year, 1, 1);
+    int64_t days = emlfs_zone_days(year, 1, 1);
     if (rule->kind == 'N') {
         days += rule->day;
     } else if (rule->kind == 'J') {
         days += rule->day - 1 + (is_leap(year) && rule->day >= 60);
     } else {
-        int64_t first = name_zone_days(year, rule->month, 1);
-        int64_t next = rule->month == 12 ? name_zone_days(year + 1, 1, 1)
-                                         : name_zone_days(year, rule->month + 1, 1);
+        int64_t first = emlfs_zone_days(year, rule->month, 1);
+        int64_t next = rule->month == 12 ? emlfs_zone_days(year + 1, 1, 1)
+                                         : emlfs_zone_days(year, rule->month + 1, 1);
         int64_t weekday = ((first + 4) % 7 + 7) % 7; /* 1970-01-01 was a Thursday */
         days = first + (rule->day + 7 - weekday) % 7 + (int64_t)(rule->week - 1) * 7;
         if (days >= next)
@@ -195,7 +195,7 @@ static int32_t footer_offset(const struct zone_footer *footer, int64_t utc_sec)
     int64_t year;
     unsigned month, day;
     int64_t local_sec = utc_sec + footer->standard_sec;
-    name_zone_civil(local_sec / DAY_SEC - (local_sec % DAY_SEC < 0), &year, &month, &day);
+    emlfs_zone_civil(local_sec / DAY_SEC - (local_sec % DAY_SEC < 0), &year, &month, &day);
     int64_t start = rule_local_sec(&footer->start, year) - footer->standard_sec;
     int64_t end = rule_local_sec(&footer->end, year) - footer->summer_sec;
     bool summer =
@@ -309,7 +309,7 @@ static int32_t zone_offset(const struct zone *zone, int64_t utc_sec)
     return low == 0 ? zone->first_sec : zone->offset_sec[low - 1];
 }
 
-int32_t name_zone_offset_sec(const char *zone, int64_t utc_sec)
+int32_t emlfs_zone_offset_sec(const char *zone, int64_t utc_sec)
 {
     /* One zone serves a whole archive; a thread keeps its own copy, so nothing is shared. */
     static _Thread_local struct zone loaded;
@@ -318,4 +318,14 @@ int32_t name_zone_offset_sec(const char *zone, int64_t utc_sec)
     if (strcmp(loaded.name, zone) != 0)
         zone_load(&loaded, zone);
     return zone_offset(&loaded, utc_sec);
+}
+
+int64_t emlfs_zone_utc_sec(const char *zone, int64_t local_sec)
+{
+    int32_t before_sec = emlfs_zone_offset_sec(zone, local_sec - DAY_SEC);
+    int32_t after_sec = emlfs_zone_offset_sec(zone, local_sec + DAY_SEC);
+    if (emlfs_zone_offset_sec(zone, local_sec - before_sec) == before_sec ||
+        emlfs_zone_offset_sec(zone, local_sec - after_sec) != after_sec)
+        return local_sec - before_sec;
+    return local_sec - after_sec;
 }
