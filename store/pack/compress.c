@@ -29,15 +29,25 @@ static int dict_id_of(struct emlfs_span content, uint32_t *ret_id)
     return 0;
 }
 
-/* Content must stay where it is: the compression side refers to it. */
-static bool dict_digest(struct emlfs_dict *dict, int level)
+/* NULL: no memory. Content must stay where it is: what is returned refers to it. */
+static const ZSTD_CDict *dict_compress(const struct emlfs_dict *shared)
 {
+    struct emlfs_dict *dict = (struct emlfs_dict *)(uintptr_t)shared;
     const struct emlfs_buf *content = &dict->content;
-    ZSTD_compressionParameters params = ZSTD_getCParams(level, DICT_TUNED_FOR_BYTES, content->len);
-    dict->compress = ZSTD_createCDict_advanced(content->data, content->len, ZSTD_dlm_byRef,
-                                               ZSTD_dct_auto, params, ZSTD_defaultCMem);
-    dict->expand = ZSTD_createDDict(content->data, content->len);
-    return dict->compress && dict->expand;
+    ZSTD_CDict *made = atomic_load(&dict->compress);
+    if (made)
+        return made;
+    pthread_mutex_lock(&dict->lock);
+    made = atomic_load(&dict->compress);
+    if (!made) {
+        ZSTD_compressionParameters params =
+            ZSTD_getCParams(dict->level, DICT_TUNED_FOR_BYTES, content->len);
+        made = ZSTD_createCDict_advanced(content->data, content->len, ZSTD_dlm_byRef, ZSTD_dct_auto,
+                                         params, ZSTD_defaultCMem);
+        atomic_store(&dict->compress, made);
+    }
+    pthread_mutex_unlock(&dict->lock);
+    return made;
 }
 
 int emlfs_dict_new(struct emlfs_span content, int level, struct emlfs_dict **ret_dict)
@@ -47,13 +57,17 @@ int emlfs_dict_new(struct emlfs_span content, int level, struct emlfs_dict **ret
     struct emlfs_dict *dict = calloc(1, sizeof(*dict));
     if (!dict)
         return -ENOMEM;
+    pthread_mutex_init(&dict->lock, NULL);
+    dict->level = level;
     dict->content = EMLFS_BUF_INIT(DICT_MAX_BYTES);
     int r = emlfs_buf_append(&dict->content, content.data, content.len);
     if (r == 0)
         r = dict_id_of(content, &dict->id);
     /* zstd gives no reason: too little memory, or bytes that only begin like a dictionary. */
-    if (r == 0 && !dict_digest(dict, level))
-        r = -EINVAL;
+    if (r == 0) {
+        dict->expand = ZSTD_createDDict(content.data, content.len);
+        r = dict->expand ? 0 : -EINVAL;
+    }
     if (r < 0) {
         emlfs_dict_free(dict);
         return r;
@@ -66,7 +80,8 @@ void emlfs_dict_free(struct emlfs_dict *dict)
 {
     if (!dict)
         return;
-    ZSTD_freeCDict(dict->compress);
+    ZSTD_freeCDict(atomic_load(&dict->compress));
+    pthread_mutex_destroy(&dict->lock);
     ZSTD_freeDDict(dict->expand);
     emlfs_buf_wipe(&dict->content);
     free(dict);
@@ -140,9 +155,12 @@ static int frame_make(struct emlfs_packer *packer, const struct emlfs_dict *dict
     if (r < 0)
         return r;
     /* A frame that did not fit leaves the context in its middle. */
+    const ZSTD_CDict *digested = dict ? dict_compress(dict) : NULL;
+    if (dict && !digested)
+        return -ENOMEM;
     size_t n = ZSTD_CCtx_reset(packer->ctx, ZSTD_reset_session_only);
     if (!ZSTD_isError(n))
-        n = ZSTD_CCtx_refCDict(packer->ctx, dict ? dict->compress : NULL);
+        n = ZSTD_CCtx_refCDict(packer->ctx, digested);
     if (ZSTD_isError(n))
         return -ENOMEM;
     n = ZSTD_compress2(packer->ctx, frame->data, plain.len - 1, plain.data, plain.len);
