@@ -74,6 +74,8 @@ enum emlfs_master_kind {
     EMLFS_MASTER_USER = 'U',   /* key: user id, u16 be */
     EMLFS_MASTER_FOLDER = 'F', /* key: folder id, u32 be; only store/archive writes these */
     EMLFS_MASTER_SOURCE = 'S', /* key: source number, u32 be; only store/archive writes these */
+    EMLFS_MASTER_INDEX = 'i',  /* settings of the index; key: their name */
+    EMLFS_MASTER_SEARCH = 'Q', /* key: search id, u32 be; saved.h */
 };
 /* Durable when 0 came back. An empty value deletes the row. Takes the archive's write lock. */
 int emlfs_archive_master_put(struct emlfs_archive *archive, enum emlfs_master_kind kind,
@@ -171,6 +173,7 @@ struct emlfs_msg_info {
     struct emlfs_msg_id id;
     uint64_t size_bytes;
     int64_t archived_ns;
+    int64_t mtime_ns; /* message date, clamped, as of its first entry */
     struct emlfs_hash sha256;
 };
 /* ret_facts (may be NULL): encoded facts, message.h. */

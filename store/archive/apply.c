@@ -465,6 +465,25 @@ static int apply_event(struct apply *apply, const struct events_head *head,
     return rc;
 }
 
+/*
+ * The change belongs to the message's own store. A message of an older store is filed by records of
+ * the current one: their store number stands above the number of the change, which keeps the
+ * numbers of one store ascending and applying again without effect.
+ */
+static int event_change(struct apply *apply, uint16_t no, uint64_t seq, const struct event *event,
+                        struct emlfs_err *err)
+{
+    uint16_t own = emlfs_msg_id_store(event->id);
+    struct apply_store *store;
+    int rc = seq >> CHANGE_SEQ_BITS ? -EUCLEAN : store_at(apply, own, &store, err);
+
+    if (rc == 0 && own != no)
+        seq |= (uint64_t)no << CHANGE_SEQ_BITS;
+    return rc < 0 ? rc
+                  : change_row(store, seq, (uint8_t)(event->kind + 1), event->id.v,
+                               event->entry.folder);
+}
+
 static int apply_events(struct apply *apply, const struct applied *record, struct emlfs_err *err)
 {
     struct events_head head;
@@ -475,17 +494,16 @@ static int apply_events(struct apply *apply, const struct applied *record, struc
     bool bad = false;
     int rc = events_decode(record->plain, &head, &events);
 
-    if (rc == 0)
-        rc = store_at(apply, record->store_no, &store, err);
     while (rc == 0 && event_next(&events, &event, &bad)) {
         rc = apply_event(apply, &head, &event, err);
         if (rc == 0)
-            rc = change_row(store, head.seq + seen, (uint8_t)(event.kind + 1), event.id.v,
-                            event.entry.folder);
+            rc = event_change(apply, record->store_no, head.seq + seen, &event, err);
         seen++;
     }
     if (rc == 0 && (bad || seen != head.n))
         rc = -EUCLEAN;
+    if (rc == 0)
+        rc = store_at(apply, record->store_no, &store, err);
     if (rc == 0 && head.seq + seen > store->mark.next_seq)
         store->mark.next_seq = head.seq + seen;
     return rc;

@@ -462,6 +462,7 @@ static void archive_free(struct emlfs_archive *archive)
     pthread_mutex_destroy(&archive->ingest_lock);
     pthread_mutex_destroy(&archive->write_lock);
     pthread_mutex_destroy(&archive->notice_lock);
+    pthread_mutex_destroy(&archive->watch_lock);
     emlfs_wipe(&archive->keys, sizeof(archive->keys));
     free(archive);
 }
@@ -516,6 +517,7 @@ static struct emlfs_archive *archive_new(const struct emlfs_archive_options *opt
     pthread_mutex_init(&archive->ingest_lock, NULL);
     pthread_mutex_init(&archive->write_lock, NULL);
     pthread_mutex_init(&archive->notice_lock, NULL);
+    pthread_mutex_init(&archive->watch_lock, NULL);
     return archive;
 }
 

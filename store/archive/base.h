@@ -30,6 +30,9 @@ struct store_keys {
 int keys_derive(struct archive_keys *keys, struct emlfs_err *err);
 int keys_store(const struct archive_keys *keys, uint16_t store_no, struct store_keys *ret,
                struct emlfs_err *err);
+/* Of the store's index. */
+int keys_index(const struct archive_keys *keys, uint16_t store_no, struct emlfs_key *ret,
+               struct emlfs_err *err);
 /* Make keys/machine.key and keys/slots for a new random master key. */
 int keys_create(const char *path, struct archive_keys *ret,
                 char ret_recovery[EMLFS_RECOVERY_KEY_TEXT_MAX], struct emlfs_err *err);

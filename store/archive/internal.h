@@ -43,6 +43,12 @@ int store_catalog_open(const struct store_dir *dir, const struct store_keys *key
 struct block_cache;
 struct writer;
 
+#define WATCHERS_MAX 4u
+struct watcher {
+    void (*fn)(void *arg); /* NULL: free */
+    void *arg;
+};
+
 struct emlfs_archive {
     char path[EMLFS_PATH_MAX_BYTES];
     int lock_fd;
@@ -71,6 +77,8 @@ struct emlfs_archive {
     pthread_mutex_t notice_lock;
     emlfs_change_fn *notice;
     void *notice_arg;
+    pthread_mutex_t watch_lock; /* held while watchers are called */
+    struct watcher watchers[WATCHERS_MAX];
     struct emlfs_check_totals opening;
 };
 /* The archive's lock: one process at a time, whatever it does with the catalogues. EBUSY. */
@@ -81,6 +89,8 @@ struct store *archive_current(struct emlfs_archive *archive);
 void archive_fail(struct emlfs_archive *archive, const struct emlfs_err *err);
 int archive_writable(struct emlfs_archive *archive, struct emlfs_err *err);
 void archive_notify(struct emlfs_archive *archive, const uint32_t *folders, unsigned n);
+/* feed.c: behind a commit. */
+void archive_wake_watchers(struct emlfs_archive *archive);
 int archive_add_store(struct emlfs_archive *archive, struct emlfs_err *err);
 
 /* The row of a folder; -ENOENT. */
@@ -120,6 +130,23 @@ struct replay_options {
 /* Apply what the packs of store hold behind its mark. */
 int replay_store(struct state *state, struct store *store, const struct replay_options *options,
                  struct emlfs_err *err);
+
+/* ---- list.c */
+
+/* Where an entry stands. */
+struct place {
+    struct store *store;
+    struct emlfs_folder_id folder;
+    struct emlfs_user_id user;
+};
+/* All of an entry but nlink. */
+int entry_show(const struct place *place, const struct chunk_entry *from, struct emlfs_entry *ret,
+               struct emlfs_err *err);
+/* Is key that of an E row of folder? */
+bool entries_key_is_of(struct emlfs_span key, uint32_t folder);
+/* Decode the E row the iterator stands on. value is scratch. */
+int entries_row_read(struct emlfs_catalog_iter *iter, struct chunk *chunk, struct emlfs_buf *value,
+                     struct emlfs_err *err);
 
 /* ---- read.c */
 

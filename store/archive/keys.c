@@ -53,6 +53,16 @@ int keys_store(const struct archive_keys *keys, uint16_t store_no, struct store_
     return rc < 0 ? emlfs_err_set(err, -rc, MODULE, "keys cannot be derived") : 0;
 }
 
+int keys_index(const struct archive_keys *keys, uint16_t store_no, struct emlfs_key *ret,
+               struct emlfs_err *err)
+{
+    const uint8_t number[2] = {(uint8_t)store_no, (uint8_t)(store_no >> 8)};
+    int rc =
+        emlfs_hkdf(&keys->master, emlfs_span_of(number, sizeof(number)), "emlfs store index", ret);
+
+    return rc < 0 ? emlfs_err_set(err, -rc, MODULE, "keys cannot be derived") : 0;
+}
+
 /* Key-encryption key of a slot. */
 static int slot_kek(uint8_t kind, struct emlfs_span salt, const struct emlfs_key *secret,
                     struct emlfs_key *ret)

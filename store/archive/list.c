@@ -36,14 +36,8 @@ static int links(struct store *store, const struct chunk_entry *entry, struct em
     return rc == -ENOENT ? 0 : rc;
 }
 
-struct place {
-    struct store *store;
-    struct emlfs_folder_id folder;
-    struct emlfs_user_id user;
-};
-
-static int entry_fill(const struct place *place, const struct chunk_entry *from,
-                      struct emlfs_entry *ret, struct emlfs_err *err)
+int entry_show(const struct place *place, const struct chunk_entry *from, struct emlfs_entry *ret,
+               struct emlfs_err *err)
 {
     char stem[EMLFS_NAME_MAX_BYTES + 1];
     int rc;
@@ -59,8 +53,15 @@ static int entry_fill(const struct place *place, const struct chunk_entry *from,
     snprintf(stem, sizeof(stem), "%.*s", (int)from->stem.len,
              from->stem.len ? (const char *)from->stem.data : "");
     rc = emlfs_name_file(stem, ret->id, ret->name, sizeof(ret->name));
-    return rc < 0 ? emlfs_err_sys(err, -rc, MODULE, "name of message %u", from->number)
-                  : links(place->store, from, place->user, &ret->nlink, err);
+    return rc < 0 ? emlfs_err_sys(err, -rc, MODULE, "name of message %u", from->number) : 0;
+}
+
+static int entry_fill(const struct place *place, const struct chunk_entry *from,
+                      struct emlfs_entry *ret, struct emlfs_err *err)
+{
+    int rc = entry_show(place, from, ret, err);
+
+    return rc < 0 ? rc : links(place->store, from, place->user, &ret->nlink, err);
 }
 
 static int folder_user(struct emlfs_archive *archive, struct emlfs_folder_id folder,
@@ -74,15 +75,14 @@ static int folder_user(struct emlfs_archive *archive, struct emlfs_folder_id fol
     return rc;
 }
 
-static bool key_is_of(struct emlfs_span key, uint32_t folder)
+bool entries_key_is_of(struct emlfs_span key, uint32_t folder)
 {
     struct row_key prefix = key_u32(ROW_ENTRIES, folder);
 
     return key.len == 9 && memcmp(key.data, prefix.v, 5) == 0;
 }
 
-/* Decode the row the iterator stands on. */
-static int row_chunk(struct emlfs_catalog_iter *iter, struct chunk *chunk, struct emlfs_buf *value,
+int entries_row_read(struct emlfs_catalog_iter *iter, struct chunk *chunk, struct emlfs_buf *value,
                      struct emlfs_err *err)
 {
     int rc;
@@ -127,11 +127,11 @@ static int scan_store(struct scan *scan, struct chunk *chunk, struct emlfs_err *
     if (rc < 0)
         return rc;
     emlfs_catalog_iter_seek_le(iter, row_key_view(&key));
-    if (!emlfs_catalog_iter_valid(iter) || !key_is_of(emlfs_catalog_iter_key(iter), folder))
+    if (!emlfs_catalog_iter_valid(iter) || !entries_key_is_of(emlfs_catalog_iter_key(iter), folder))
         emlfs_catalog_iter_seek(iter, row_key_view(&first));
     while (rc == 0 && scan->n < scan->max && emlfs_catalog_iter_valid(iter) &&
-           key_is_of(emlfs_catalog_iter_key(iter), folder)) {
-        rc = row_chunk(iter, chunk, &value, err);
+           entries_key_is_of(emlfs_catalog_iter_key(iter), folder)) {
+        rc = entries_row_read(iter, chunk, &value, err);
         if (rc == 0)
             rc = scan_chunk(scan, chunk, err);
         emlfs_catalog_iter_next(iter);
@@ -177,11 +177,11 @@ static int entry_one(const struct place *place, uint32_t number, struct emlfs_en
         emlfs_catalog_iter_seek_le(iter, row_key_view(&key));
         if (!emlfs_catalog_iter_valid(iter))
             rc = emlfs_catalog_iter_error(iter, err) < 0 ? -EIO : -ENOENT;
-        else if (!key_is_of(emlfs_catalog_iter_key(iter), place->folder.v))
+        else if (!entries_key_is_of(emlfs_catalog_iter_key(iter), place->folder.v))
             rc = -ENOENT;
     }
     if (rc == 0)
-        rc = row_chunk(iter, chunk, &value, err);
+        rc = entries_row_read(iter, chunk, &value, err);
     if (rc == 0 && chunk_find(chunk, number, &at) < 0)
         rc = -ENOENT;
     if (rc == 0)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Reading messages back. Blocks are kept decompressed in a bounded cache; a first touch
- * decompresses only as far as the message reaches, because a random reader wants no more.
+ * decompresses only as far as the message reaches, because a random reader wants no more, and only
+ * the meta part where no text is wanted at all.
  *
  * I-READ-1  no byte leaves here whose record did not authenticate
  * I-READ-2  a message that is handed out whole has the SHA-256 that was archived; a message handed
@@ -24,6 +25,7 @@ struct cached {
     unsigned refs;
     uint64_t tick;
     size_t plain_len;
+    bool meta_only; /* no text was wanted yet */
     struct emlfs_buf plain;
     struct block block;
 };
@@ -287,19 +289,21 @@ static int block_locate(struct store *store, uint32_t number, struct block_row *
     return rc;
 }
 
-static bool cached_has(const struct cached *cached, uint32_t number)
-{
-    const struct block_message *message = &cached->block.v[number - cached->block.first];
-
-    return cached->block.meta_len + message->text_offset + message->text_len <= cached->plain.len;
-}
-
 struct wanted {
     struct store *store;
     uint32_t number;
+    bool meta_only; /* not the message's text */
+    bool whole;     /* of all messages */
     struct block_row row;
-    bool whole;
 };
+
+static bool cached_has(const struct cached *cached, const struct wanted *wanted)
+{
+    const struct block_message *message = &cached->block.v[wanted->number - cached->block.first];
+
+    return wanted->meta_only ||
+           cached->block.meta_len + message->text_offset + message->text_len <= cached->plain.len;
+}
 
 /* Decode what plain holds so far; the row decides which messages it must be. */
 static int cached_decode(const struct wanted *wanted, struct cached *cached)
@@ -328,6 +332,8 @@ static int cached_fill_part(const struct wanted *wanted, struct emlfs_expander *
     } while (rc == -EAGAIN && want < 2 * (size_t)EMLFS_RECORD_PLAIN_MAX_BYTES);
     if (rc < 0)
         return rc == -EAGAIN ? -EUCLEAN : rc;
+    if (wanted->meta_only)
+        return 0;
     message = &cached->block.v[wanted->number - wanted->row.first];
     want = cached->block.meta_len + (size_t)(message->text_offset + message->text_len);
     return emlfs_expander_to(expander, want, err);
@@ -366,6 +372,7 @@ static int block_load(struct block_cache *cache, const struct wanted *wanted, st
         cached->store_no = wanted->store->rows.no;
         cached->last = wanted->row.last;
         cached->plain_len = record.plain_len;
+        cached->meta_only = wanted->meta_only && !wanted->whole;
         cached->refs = 1;
         rc = cached_fill(wanted, &record, cached, err);
     }
@@ -376,12 +383,12 @@ static int block_load(struct block_cache *cache, const struct wanted *wanted, st
     return rc;
 }
 
-/* The block that holds number, with at least that message's text; unref it. */
-static int block_get(struct emlfs_archive *archive, struct store *store, uint32_t number,
-                     struct cached **ret, struct emlfs_err *err)
+/* The block that holds what is wanted (store, number, meta_only), at least that; unref it. */
+static int block_get(struct emlfs_archive *archive, struct wanted wanted, struct cached **ret,
+                     struct emlfs_err *err)
 {
-    struct wanted wanted = {.store = store, .number = number};
-    int rc = block_locate(store, number, &wanted.row, err);
+    struct store *store = wanted.store;
+    int rc = block_locate(store, wanted.number, &wanted.row, err);
 
     *ret = NULL;
     if (rc < 0)
@@ -389,9 +396,9 @@ static int block_get(struct emlfs_archive *archive, struct store *store, uint32_
     if (err)
         err->code = 0;
     *ret = cache_get(archive->cache, store->rows.no, wanted.row.last);
-    if (*ret && cached_has(*ret, number))
+    if (*ret && cached_has(*ret, &wanted))
         return 0;
-    wanted.whole = *ret != NULL;
+    wanted.whole = *ret && !(*ret)->meta_only;
     cached_unref(archive->cache, *ret);
     rc = block_load(archive->cache, &wanted, ret, err);
     if (rc == 0)
@@ -480,7 +487,7 @@ int read_sha256(struct emlfs_archive *archive, struct store *store, uint32_t num
 {
     const struct block_message *message;
     struct cached *cached;
-    int rc = block_get(archive, store, number, &cached, err);
+    int rc = block_get(archive, (struct wanted){.store = store, .number = number}, &cached, err);
 
     if (rc < 0)
         return rc;
@@ -559,7 +566,9 @@ int emlfs_archive_msg_open(struct emlfs_archive *archive, struct emlfs_msg_id id
     if (err)
         err->code = 0;
     rc = reader->store
-             ? block_get(archive, reader->store, emlfs_msg_id_number(id), &reader->cached, err)
+             ? block_get(archive,
+                         (struct wanted){.store = reader->store, .number = emlfs_msg_id_number(id)},
+                         &reader->cached, err)
              : -ENOENT;
     if (rc == 0)
         rc = reader_fill(reader, err);
@@ -662,14 +671,28 @@ ssize_t emlfs_msg_reader_pread(struct emlfs_msg_reader *reader, void *data, size
     return n < 0 ? n : (ssize_t)done;
 }
 
+static int64_t first_mtime_ns(const struct block_message *message)
+{
+    struct emlfs_span entries = message->entries;
+    struct block_entry entry;
+    int64_t ns;
+
+    if (!block_entry_next(&entries, &entry) ||
+        __builtin_mul_overflow(entry.mtime_sec, INT64_C(1000000000), &ns))
+        return 0;
+    return ns;
+}
+
 int emlfs_archive_msg_info(struct emlfs_archive *archive, struct emlfs_msg_id id,
                            struct emlfs_msg_info *ret, struct emlfs_buf *ret_facts,
                            struct emlfs_err *err)
 {
-    struct store *store = archive_store(archive, emlfs_msg_id_store(id));
+    const struct wanted wanted = {.store = archive_store(archive, emlfs_msg_id_store(id)),
+                                  .number = emlfs_msg_id_number(id),
+                                  .meta_only = true};
     const struct block_message *message;
     struct cached *cached = NULL;
-    int rc = store ? block_get(archive, store, emlfs_msg_id_number(id), &cached, err) : -ENOENT;
+    int rc = wanted.store ? block_get(archive, wanted, &cached, err) : -ENOENT;
 
     if (rc < 0) {
         name_damage(err, rc, id);
@@ -679,6 +702,7 @@ int emlfs_archive_msg_info(struct emlfs_archive *archive, struct emlfs_msg_id id
     ret->id = id;
     ret->size_bytes = message->size_bytes;
     ret->archived_ns = message->archived_ns;
+    ret->mtime_ns = first_mtime_ns(message);
     memcpy(ret->sha256.v, message->sha256, EMLFS_HASH_BYTES);
     if (ret_facts)
         rc = emlfs_buf_append(ret_facts, message->facts.data, message->facts.len);

@@ -14,6 +14,7 @@
 #define ROW_BLOB 'X'
 #define ROW_MARK 'W'
 #define ROW_CHANGE 'L'
+#define CHANGE_SEQ_BITS 48u /* above: the store whose record made the change, if another */
 #define ROW_CANDIDATE 'C'
 #define ROW_DICT 'Z'
 #define MASTER_CHILD 'c'

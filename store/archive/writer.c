@@ -166,6 +166,7 @@ int writer_commit(struct emlfs_archive *archive, struct emlfs_err *err)
     }
     writer->pending_bytes = 0;
     archive_notify(archive, touched, apply_touched(writer->apply, touched, TOUCHED_MAX));
+    archive_wake_watchers(archive);
     return 0;
 }
 

@@ -217,6 +217,38 @@ static void test_read_back_three_workers(void **state)
     read_back(*state, 3, 0);
 }
 
+/* Blocks of which at first only what is said of the messages was wanted, in any order. */
+static void test_info_before_text(void **state)
+{
+    struct life *life = *state;
+    struct dice dice = {.state = 7};
+    life->settings.block_bytes = 64u << 10;
+    life_init(life);
+    life_open(life);
+    struct emlfs_folder_id top = life_top(life, USER);
+    life_begin(life, "test:info");
+    for (unsigned n = 0; n < 120; n++)
+        life_put_mail(life, top, USER, n);
+    life_end(life, true);
+    for (unsigned turn = 0; turn < 4; turn++) {
+        life_close(life); /* nothing decompressed is left */
+        life_open(life);
+        for (unsigned i = 0; i < 200; i++) {
+            unsigned n = dice_roll(&dice, 120);
+            struct emlfs_buf raw = EMLFS_BUF_INIT(1u << 20);
+            struct emlfs_msg_info info;
+            mail_make(n, &raw);
+            must(emlfs_archive_msg_info(life->archive, life->results[n].id, &info, NULL, NULL));
+            assert_int_equal(info.size_bytes, raw.len);
+            if (dice_roll(&dice, turn + 1) == turn)
+                must(mail_matches(life->archive, life->results[n].id, n));
+            emlfs_buf_free(&raw);
+        }
+    }
+    for (unsigned n = 0; n < 120; n++)
+        must(mail_matches(life->archive, life->results[n].id, n));
+}
+
 static uint32_t nlink_of(struct life *life, struct emlfs_user_id user, struct emlfs_msg_id id)
 {
     struct emlfs_entry entry;
@@ -579,6 +611,7 @@ int main(void)
         LIFE_TEST(test_settings),
         LIFE_TEST(test_read_back_one_worker),
         LIFE_TEST(test_read_back_three_workers),
+        LIFE_TEST(test_info_before_text),
         LIFE_TEST(test_duplicates),
         LIFE_TEST(test_many_links),
         LIFE_TEST(test_moves),
