@@ -120,8 +120,7 @@ static void date_read(const struct facts_header *header, struct emlfs_facts *fac
     }
 }
 
-/* Over "From " of an mbox, and empty lines before the header. */
-static void preamble_skip(struct facts_lines *lines)
+void facts_preamble_skip(struct facts_lines *lines)
 {
     struct emlfs_span line;
     struct facts_lines next = *lines;
@@ -184,7 +183,7 @@ int facts_parse(const struct facts_source *source, struct emlfs_buf *ret_facts)
     if (source->total_bytes > source->seen.len)
         facts_note_partial(&note, "only the first 4 MiB were looked at");
     struct facts_lines lines = facts_lines_of(source->seen);
-    preamble_skip(&lines);
+    facts_preamble_skip(&lines);
     facts_header_read(&lines, NULL, &header, &note);
     int rc = facts_mime_scan(source, &lines, &header, mime, &note);
     if (rc == 0)
@@ -209,6 +208,7 @@ int facts_unparsed(const char *reason, struct emlfs_buf *ret_facts)
 int emlfs_parse_facts(struct emlfs_span raw, struct emlfs_buf *ret_facts)
 {
     size_t seen = raw.len < FACTS_SEEN_MAX_BYTES ? raw.len : FACTS_SEEN_MAX_BYTES;
-    const struct facts_source source = {emlfs_span_of(raw.data, seen), raw.len};
+    const struct facts_source source = {.seen = emlfs_span_of(raw.data, seen),
+                                        .total_bytes = raw.len};
     return facts_parse(&source, ret_facts);
 }

@@ -29,10 +29,12 @@ struct facts_note {
 };
 void facts_note_partial(struct facts_note *note, const char *reason);
 
+struct facts_visitor;
 /* A message, or as much of its beginning as is looked at. */
 struct facts_source {
     struct emlfs_span seen;
     uint64_t total_bytes;
+    const struct facts_visitor *visitor; /* of its MIME structure, may be NULL */
 };
 
 /* ---- lines: LF, CRLF, or CR in a message of a system that ended lines so */
@@ -59,6 +61,11 @@ enum facts_field {
     FIELD_CONTENT_TYPE,
     FIELD_DISPOSITION,
     FIELD_ENCODING,
+    FIELD_REPLY_TO,
+    FIELD_X_PRIORITY,
+    FIELD_MSMAIL_PRIORITY,
+    FIELD_IMPORTANCE,
+    FIELD_PRIORITY,
     FIELD_KINDS
 };
 /* Field values as they stand, folded, borrowed from the message; the first ones of each kind. */
@@ -97,6 +104,26 @@ int facts_mime_scan(const struct facts_source *source, const struct facts_lines 
                     struct facts_note *note);
 int facts_mime_encode(const struct facts_mime *mime, struct emlfs_buf *parts);
 
+/* Whoever wants more than the table of parts. What a callback returns but 0 ends the scan. */
+enum facts_entity_kind { ENTITY_LEAF, ENTITY_MULTIPART, ENTITY_MESSAGE };
+struct facts_content;
+struct facts_entity {
+    const struct facts_header *header;
+    const struct facts_content *content;
+    enum facts_entity_kind kind;
+    uint32_t depth;
+    bool attachment;
+    bool message; /* header is that of a message inside the message */
+};
+struct facts_visitor {
+    int (*begin)(void *arg, const struct facts_entity *entity);
+    /* The leaf that began last ended; body as it stands in the message. */
+    int (*leaf)(void *arg, struct emlfs_span body);
+    /* A message inside the message ended. */
+    int (*message_end)(void *arg);
+    void *arg;
+};
+
 /* ---- GMime */
 struct facts_content {
     char type[96]; /* lower case, "" when there is no field */
@@ -113,6 +140,8 @@ int facts_decode_text(struct emlfs_span value, const char *charset, struct emlfs
 int facts_decode_addresses(struct emlfs_span value, const char *charset, struct emlfs_buf *out);
 bool facts_decode_date(struct emlfs_span value, int64_t *ret_sec);
 
+/* Over "From " of an mbox, and empty lines before the header. */
+void facts_preamble_skip(struct facts_lines *lines);
 /* The facts, encoded. -ENOMEM, -E2BIG. */
 int facts_parse(const struct facts_source *source, struct emlfs_buf *ret_facts);
 /* Facts that say only that there are none. */

@@ -227,9 +227,22 @@ static char *name_copy(const char *name)
     return name && name[0] != '\0' ? g_mime_utils_header_decode_text(NULL, name) : NULL;
 }
 
+/* "text" alone is no type (RFC 2045 5.1), but written often enough; its parameters count. */
+static char *type_complete(char *text)
+{
+    size_t blank = strspn(text, " \t"), word = strcspn(text + blank, " \t;");
+    char *whole;
+
+    if (word != 4 || g_ascii_strncasecmp(text + blank, "text", 4) != 0)
+        return text;
+    whole = g_strconcat("text/plain", text + blank + word, NULL);
+    g_free(text);
+    return whole;
+}
+
 static void type_decode(struct emlfs_span value, struct facts_content *ret)
 {
-    char *text = value_text(value, "");
+    char *text = type_complete(value_text(value, ""));
     GMimeContentType *type = g_mime_content_type_parse(NULL, text);
     const char *boundary = type ? g_mime_content_type_get_parameter(type, "boundary") : NULL;
     if (type) {

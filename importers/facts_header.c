@@ -53,24 +53,35 @@ bool facts_lines_next(struct facts_lines *lines, struct emlfs_span *ret_line)
 
 static enum facts_field field_kind(struct emlfs_span name)
 {
+#define KNOWN(text, kind)                                                                          \
+    {                                                                                              \
+        text, sizeof text - 1, kind                                                                \
+    }
     static const struct {
         const char *name;
+        size_t len;
         enum facts_field kind;
-    } known[] = {{"From", FIELD_FROM},
-                 {"Sender", FIELD_SENDER},
-                 {"To", FIELD_TO},
-                 {"Cc", FIELD_CC},
-                 {"Bcc", FIELD_BCC},
-                 {"Subject", FIELD_SUBJECT},
-                 {"Message-ID", FIELD_MESSAGE_ID},
-                 {"Date", FIELD_DATE},
-                 {"Received", FIELD_RECEIVED},
-                 {"X-OriginalArrivalTime", FIELD_ARRIVAL},
-                 {"Content-Type", FIELD_CONTENT_TYPE},
-                 {"Content-Disposition", FIELD_DISPOSITION},
-                 {"Content-Transfer-Encoding", FIELD_ENCODING}};
+    } known[] = {KNOWN("From", FIELD_FROM),
+                 KNOWN("Sender", FIELD_SENDER),
+                 KNOWN("To", FIELD_TO),
+                 KNOWN("Cc", FIELD_CC),
+                 KNOWN("Bcc", FIELD_BCC),
+                 KNOWN("Subject", FIELD_SUBJECT),
+                 KNOWN("Message-ID", FIELD_MESSAGE_ID),
+                 KNOWN("Date", FIELD_DATE),
+                 KNOWN("Received", FIELD_RECEIVED),
+                 KNOWN("X-OriginalArrivalTime", FIELD_ARRIVAL),
+                 KNOWN("Content-Type", FIELD_CONTENT_TYPE),
+                 KNOWN("Content-Disposition", FIELD_DISPOSITION),
+                 KNOWN("Content-Transfer-Encoding", FIELD_ENCODING),
+                 KNOWN("Reply-To", FIELD_REPLY_TO),
+                 KNOWN("X-Priority", FIELD_X_PRIORITY),
+                 KNOWN("X-MSMail-Priority", FIELD_MSMAIL_PRIORITY),
+                 KNOWN("Importance", FIELD_IMPORTANCE),
+                 KNOWN("Priority", FIELD_PRIORITY)};
+#undef KNOWN
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
-        if (strlen(known[i].name) == name.len &&
+        if (known[i].len == name.len &&
             strncasecmp(known[i].name, (const char *)name.data, name.len) == 0)
             return known[i].kind;
     }

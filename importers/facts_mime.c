@@ -19,7 +19,9 @@
 struct open_entity {
     char *boundary; /* owned; NULL: not a multipart */
     size_t boundary_len;
-    uint32_t part; /* in mime->parts, UINT32_MAX when the table was full */
+    uint32_t part;  /* in mime->parts, UINT32_MAX when the table was full */
+    uint64_t start; /* of the body, offset in the message */
+    enum facts_entity_kind kind;
     bool digest, related, report;
 };
 
@@ -30,13 +32,12 @@ struct mime_scan {
     struct facts_mime *mime;
     struct facts_note *note;
     struct open_entity open[FACTS_MIME_DEPTH_MAX + 1];
+    const struct facts_visitor *visitor; /* or NULL */
     uint32_t depth;
     uint32_t seen_parts;
     struct facts_header header;
     int error;
 };
-
-enum entity_kind { ENTITY_LEAF, ENTITY_MULTIPART, ENTITY_MESSAGE };
 
 /* Does line end or continue the multipart with this boundary? Trailing blanks do not count. */
 static bool boundary_matches(const struct open_entity *entity, struct emlfs_span line,
@@ -81,6 +82,24 @@ static void boundary_forget(struct open_entity *entity)
     entity->boundary = NULL;
 }
 
+/* Tell the visitor that the innermost entity's body ended at end. */
+static void entity_visit_end(struct mime_scan *scan, const struct open_entity *entity, uint64_t end)
+{
+    uint64_t seen = (uint64_t)(scan->lines.end - scan->base);
+    const struct facts_visitor *visitor = scan->visitor;
+    if (scan->error != 0 || entity->kind == ENTITY_MULTIPART)
+        return;
+    if (end > seen)
+        end = seen;
+    if (entity->kind == ENTITY_MESSAGE)
+        scan->error = visitor->message_end(visitor->arg);
+    else if (end > entity->start)
+        scan->error = visitor->leaf(visitor->arg,
+                                    emlfs_span_of(scan->base + entity->start, end - entity->start));
+    else
+        scan->error = visitor->leaf(visitor->arg, emlfs_span_of(NULL, 0));
+}
+
 /* Close every open entity from index depth on; their bodies end at end. */
 static void entities_close(struct mime_scan *scan, uint32_t depth, uint64_t end)
 {
@@ -90,6 +109,8 @@ static void entities_close(struct mime_scan *scan, uint32_t depth, uint64_t end)
             struct facts_mime_part *part = &scan->mime->parts[entity->part];
             part->end = end > part->start ? end : part->start;
         }
+        if (scan->visitor)
+            entity_visit_end(scan, entity, end);
         boundary_forget(entity);
     }
 }
@@ -104,7 +125,7 @@ static bool type_among(const char *type, const char *const *table)
 }
 
 static bool is_attachment(const struct mime_scan *scan, const struct facts_content *content,
-                          enum entity_kind kind)
+                          enum facts_entity_kind kind)
 {
     static const char *const machinery[] = {"application/pgp-signature",
                                             "application/pgp-encrypted",
@@ -187,11 +208,11 @@ static bool encoding_is_identity(const struct facts_header *header)
     return true;
 }
 
-static enum entity_kind kind_of(struct mime_scan *scan, const struct facts_content *content)
+static enum facts_entity_kind kind_of(struct mime_scan *scan, const struct facts_content *content)
 {
     static const char *const messages[] = {"message/rfc822", "message/global", "message/news",
                                            NULL};
-    enum entity_kind kind = ENTITY_LEAF;
+    enum facts_entity_kind kind = ENTITY_LEAF;
     if (strncmp(content->type, "multipart/", 10) == 0 && content->boundary)
         kind = ENTITY_MULTIPART;
     else if (type_among(content->type, messages) && encoding_is_identity(&scan->header))
@@ -203,8 +224,24 @@ static enum entity_kind kind_of(struct mime_scan *scan, const struct facts_conte
     return kind;
 }
 
+static void entity_visit_begin(struct mime_scan *scan, const struct facts_content *content,
+                               bool attachment)
+{
+    const struct open_entity *parent = scan->depth > 0 ? &scan->open[scan->depth - 1] : NULL;
+    const struct facts_entity entity = {
+        .header = &scan->header,
+        .content = content,
+        .kind = scan->open[scan->depth].kind,
+        .depth = scan->depth,
+        .attachment = attachment,
+        .message = parent && parent->kind == ENTITY_MESSAGE,
+    };
+    if (scan->visitor && scan->error == 0)
+        scan->error = scan->visitor->begin(scan->visitor->arg, &entity);
+}
+
 /* Begin the entity whose header was just read. */
-static enum entity_kind entity_open(struct mime_scan *scan)
+static enum facts_entity_kind entity_open(struct mime_scan *scan)
 {
     struct facts_content content;
     facts_decode_content(&scan->header, &content, scan->note);
@@ -214,14 +251,18 @@ static enum entity_kind entity_open(struct mime_scan *scan)
                  in_digest ? "message/rfc822" : "text/plain");
     if (scan->mime->charset[0] == '\0' && strncmp(content.type, "text/", 5) == 0)
         memcpy(scan->mime->charset, content.charset, sizeof content.charset);
-    enum entity_kind kind = kind_of(scan, &content);
+    enum facts_entity_kind kind = kind_of(scan, &content);
     struct open_entity *entity = &scan->open[scan->depth];
+    bool attachment = is_attachment(scan, &content, kind);
     *entity = (struct open_entity){
+        .start = (uint64_t)(scan->lines.pos - scan->base),
+        .kind = kind,
         .digest = strcmp(content.type, "multipart/digest") == 0,
         .related = strcmp(content.type, "multipart/related") == 0,
         .report = strcmp(content.type, "multipart/report") == 0,
     };
-    entity->part = part_add(scan, &content, is_attachment(scan, &content, kind));
+    entity->part = part_add(scan, &content, attachment);
+    entity_visit_begin(scan, &content, attachment);
     if (kind == ENTITY_MULTIPART) {
         entity->boundary = content.boundary;
         entity->boundary_len = strlen(content.boundary);
@@ -285,6 +326,7 @@ int facts_mime_scan(const struct facts_source *source, const struct facts_lines 
     scan->lines = *lines;
     scan->mime = ret;
     scan->note = note;
+    scan->visitor = source->visitor;
     scan->depth = 0;
     scan->seen_parts = 1;
     scan->header = *header;

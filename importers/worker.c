@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Parent of the facts worker: starts it, asks it, and outlives whatever a message does to it.
+ * Parent of a worker: starts it, asks it, and outlives whatever a message does to it.
  *
  * Invariants:
  *  1. A child that broke the protocol, took too long or died is killed and reaped before another is
@@ -15,6 +15,7 @@
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -29,18 +30,16 @@
 #define START_TIMEOUT_MS 20000u
 #define START_TRIES 3u
 #define MEMORY_DEFAULT_BYTES (512ull << 20)
-#define ANSWER_MAX_BYTES (sizeof(struct worker_answer) + EMLFS_FACTS_MAX_BYTES)
-#define REQUESTS_PER_CHILD 100000u /* then a fresh one: memory does not creep, nothing lives on */
+/* Taken with the first read of an answer, so that most answers are one read. */
+#define ANSWER_SOON_BYTES (sizeof(struct worker_answer) + EMLFS_FACTS_MAX_BYTES)
+#define ANSWER_KEPT_BYTES (1u << 20)
+#define STOP_LOOK_NS INT64_C(100000000) /* how long being stopped may go unseen */
 
-struct emlfs_worker {
-    char *exe;
-    unsigned timeout_ms;
-    uint64_t memory_bytes;
-    pid_t pid; /* 0: no child */
-    int fd;    /* -1: no child */
-    unsigned served;
-    struct emlfs_buf answer;
-};
+static const struct worker_kind facts_kind = {.name = "facts",
+                                              .timeout_ms = TIMEOUT_DEFAULT_MS,
+                                              .memory_bytes = MEMORY_DEFAULT_BYTES,
+                                              .answer_max_bytes = EMLFS_FACTS_MAX_BYTES,
+                                              .requests_per_child = 100000};
 
 /*
  * One exchange: what is to be sent, in two pieces, and where the answer goes. It ends when all is
@@ -52,9 +51,10 @@ struct exchange {
     uint8_t *in;
     size_t in_len, in_need, in_cap;
     int64_t deadline_ns;
+    const atomic_bool *stopped;
 };
 
-static void worker_stop(struct emlfs_worker *worker)
+void worker_stop(struct emlfs_worker *worker)
 {
     int status;
     emlfs_os_close(&worker->fd);
@@ -98,12 +98,15 @@ static int receive_some(int fd, struct exchange *exchange)
     return 0;
 }
 
-static int wait_ready(int fd, short events, int64_t deadline_ns, short *ret_events)
+static int wait_ready(int fd, short events, const struct exchange *exchange, short *ret_events)
 {
     struct pollfd poll_fd = {.fd = fd, .events = events};
-    int64_t left_ns = deadline_ns - emlfs_os_monotonic_ns();
+    int64_t left_ns = exchange->deadline_ns - emlfs_os_monotonic_ns();
+    if (atomic_load(exchange->stopped))
+        return -ECANCELED;
     if (left_ns <= 0)
         return -ETIMEDOUT;
+    left_ns = left_ns < STOP_LOOK_NS ? left_ns : STOP_LOOK_NS;
     int ready = poll(&poll_fd, 1, (int)(left_ns / 1000000) + 1);
     if (ready < 0 && errno != EINTR)
         return -errno;
@@ -122,7 +125,7 @@ static int exchange_run(int fd, struct exchange *exchange)
     while (exchange->out_count > 0 || exchange->in_len < exchange->in_need) {
         short events = 0;
         bool sending = exchange->out_count > 0;
-        rc = wait_ready(fd, sending ? POLLOUT : POLLIN, exchange->deadline_ns, &events);
+        rc = wait_ready(fd, sending ? POLLOUT : POLLIN, exchange, &events);
         if (rc == 0 && sending && (events & (POLLOUT | POLLERR | POLLHUP)))
             rc = send_some(fd, exchange);
         else if (rc == 0 && !sending && (events & (POLLIN | POLLERR | POLLHUP)))
@@ -138,9 +141,10 @@ static int64_t deadline_after_ms(unsigned ms)
     return emlfs_os_monotonic_ns() + (int64_t)ms * 1000000;
 }
 
-/* The child's descriptors: its socket as 0 and 1, /dev/null as 2, nothing else. */
-static int spawn_files(posix_spawn_file_actions_t *files, int child_fd)
+/* The child's descriptors: its socket as 0 and 1, /dev/null as 2, the shared page, nothing else. */
+static int spawn_files(posix_spawn_file_actions_t *files, int child_fd, int progress_fd)
 {
+    int first_closed = progress_fd >= 0 ? WORKER_PROGRESS_FD + 1 : STDERR_FILENO + 1;
     int rc = posix_spawn_file_actions_adddup2(files, child_fd, STDIN_FILENO);
     if (rc == 0)
         rc = posix_spawn_file_actions_adddup2(files, child_fd, STDOUT_FILENO);
@@ -148,8 +152,10 @@ static int spawn_files(posix_spawn_file_actions_t *files, int child_fd)
     if (rc == 0)
         rc = posix_spawn_file_actions_addopen(files, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
 #endif
+    if (rc == 0 && progress_fd >= 0)
+        rc = posix_spawn_file_actions_adddup2(files, progress_fd, WORKER_PROGRESS_FD);
     if (rc == 0)
-        rc = posix_spawn_file_actions_addclosefrom_np(files, STDERR_FILENO + 1);
+        rc = posix_spawn_file_actions_addclosefrom_np(files, first_closed);
     return rc;
 }
 
@@ -173,21 +179,22 @@ static int spawn_attributes(posix_spawnattr_t *attributes)
 /* Positive errno, as posix_spawn. The environment is made here: none of the parent's goes in. */
 static int child_spawn(struct emlfs_worker *worker, int child_fd)
 {
-    char memory[64];
+    char memory[64], kind[64];
     char argv0[] = WORKER_ARGV0;
     char locale[] = "LC_ALL=C";
     char *argv[] = {argv0, NULL};
-    char *envp[] = {locale, memory, NULL};
+    char *envp[] = {locale, memory, kind, NULL};
     posix_spawn_file_actions_t files;
     posix_spawnattr_t attributes;
     snprintf(memory, sizeof memory, WORKER_MEMORY_ENV "=%llu",
              (unsigned long long)(worker->memory_bytes >> 20));
+    snprintf(kind, sizeof kind, WORKER_KIND_ENV "=%s", worker->kind->name);
     int rc = posix_spawn_file_actions_init(&files);
     if (rc != 0)
         return rc;
     rc = posix_spawnattr_init(&attributes);
     if (rc == 0) {
-        rc = spawn_files(&files, child_fd);
+        rc = spawn_files(&files, child_fd, worker->progress_fd);
         if (rc == 0)
             rc = spawn_attributes(&attributes);
         if (rc == 0)
@@ -213,7 +220,8 @@ static int worker_start(struct emlfs_worker *worker, struct emlfs_err *err)
         emlfs_os_close(&worker->fd);
         return emlfs_err_sys(err, rc, "worker", "cannot start %s", worker->exe);
     }
-    struct exchange exchange = {.in = (uint8_t *)&hello,
+    struct exchange exchange = {.stopped = &worker->stopped,
+                                .in = (uint8_t *)&hello,
                                 .in_need = sizeof hello,
                                 .in_cap = sizeof hello,
                                 .deadline_ns = deadline_after_ms(START_TIMEOUT_MS)};
@@ -221,18 +229,18 @@ static int worker_start(struct emlfs_worker *worker, struct emlfs_err *err)
     if (rc == 0 && hello.magic == WORKER_MAGIC)
         return 0;
     worker_stop(worker);
-    return emlfs_err_set(err, EIO, "worker", "the facts worker did not start or is not confined");
+    return emlfs_err_set(err, EIO, "worker", "the %s worker did not start or is not confined",
+                         worker->kind->name);
 }
 
-/* A child that is there and, as far as can be seen, alive. */
-static int worker_ready(struct emlfs_worker *worker, struct emlfs_err *err)
+int worker_ready(struct emlfs_worker *worker, struct emlfs_err *err)
 {
     int status;
     if (worker->pid > 0 && waitpid(worker->pid, &status, WNOHANG) == worker->pid) {
         worker->pid = 0; /* reaped just now: its number may be another's */
         worker_stop(worker);
     }
-    if (worker->pid > 0 && worker->served >= REQUESTS_PER_CHILD)
+    if (worker->pid > 0 && worker->served >= worker->kind->requests_per_child)
         worker_stop(worker);
     int rc = 0;
     for (unsigned tries = 0; worker->pid == 0 && tries < START_TRIES; tries++)
@@ -240,38 +248,52 @@ static int worker_ready(struct emlfs_worker *worker, struct emlfs_err *err)
     return rc;
 }
 
-static int facts_ask(struct emlfs_worker *worker, struct emlfs_span raw)
+/* The rest of an answer that did not come with the first read. */
+static int answer_finish(struct emlfs_worker *worker, struct exchange *exchange)
 {
-    size_t seen = raw.len < FACTS_SEEN_MAX_BYTES ? raw.len : FACTS_SEEN_MAX_BYTES;
-    struct worker_request request = {
-        .total_bytes = raw.len, .seen_bytes = (uint32_t)seen, .magic = WORKER_MAGIC};
     struct worker_answer answer;
-    struct exchange exchange = {
-        .out = {{&request, sizeof request}, {(void *)(uintptr_t)raw.data, seen}},
-        .out_count = 2,
-        .in_need = sizeof answer,
-        .in_cap = ANSWER_MAX_BYTES,
-        .deadline_ns = deadline_after_ms(worker->timeout_ms),
-    };
-    emlfs_buf_clear(&worker->answer);
-    int rc = emlfs_buf_reserve(&worker->answer, ANSWER_MAX_BYTES);
-    exchange.in = worker->answer.data;
-    if (rc == 0)
-        rc = exchange_run(worker->fd, &exchange);
-    if (rc < 0)
-        return rc;
     memcpy(&answer, worker->answer.data, sizeof answer);
-    exchange.in_need += answer.facts_bytes;
-    if (answer.magic != WORKER_MAGIC || answer.facts_bytes > EMLFS_FACTS_MAX_BYTES)
+    if (answer.magic != WORKER_MAGIC || answer.bytes > worker->kind->answer_max_bytes)
         return -EPROTO;
-    rc = exchange_run(worker->fd, &exchange);
-    if (rc == 0 && exchange.in_len != exchange.in_need)
+    exchange->in_need = sizeof answer + answer.bytes;
+    worker->answer.len = exchange->in_len;
+    if (exchange->in_need > exchange->in_cap) {
+        int rc = emlfs_buf_reserve(&worker->answer, exchange->in_need - exchange->in_len);
+        if (rc < 0)
+            return rc;
+        exchange->in = worker->answer.data;
+        exchange->in_cap = exchange->in_need;
+    }
+    int rc = exchange_run(worker->fd, exchange);
+    if (rc == 0 && exchange->in_len != exchange->in_need)
         rc = -EPROTO;
-    worker->answer.len = exchange.in_len;
+    worker->answer.len = exchange->in_len;
     return rc;
 }
 
-static struct emlfs_span answer_facts(const struct emlfs_worker *worker)
+int worker_ask(struct emlfs_worker *worker, struct emlfs_span request, struct emlfs_span message)
+{
+    struct exchange exchange = {
+        .out = {{(void *)(uintptr_t)request.data, request.len},
+                {(void *)(uintptr_t)message.data, message.len}},
+        .out_count = 2,
+        .in_need = sizeof(struct worker_answer),
+        .in_cap = ANSWER_SOON_BYTES,
+        .deadline_ns = deadline_after_ms(worker->timeout_ms),
+        .stopped = &worker->stopped,
+    };
+    worker->served++;
+    if (worker->answer.cap > ANSWER_KEPT_BYTES)
+        emlfs_buf_free(&worker->answer);
+    emlfs_buf_clear(&worker->answer);
+    int rc = emlfs_buf_reserve(&worker->answer, ANSWER_SOON_BYTES);
+    exchange.in = worker->answer.data;
+    if (rc == 0)
+        rc = exchange_run(worker->fd, &exchange);
+    return rc == 0 ? answer_finish(worker, &exchange) : rc;
+}
+
+struct emlfs_span worker_answer_bytes(const struct emlfs_worker *worker)
 {
     return emlfs_span_of(worker->answer.data + sizeof(struct worker_answer),
                          worker->answer.len - sizeof(struct worker_answer));
@@ -280,11 +302,14 @@ static struct emlfs_span answer_facts(const struct emlfs_worker *worker)
 /* Ask and check. -ENOMEM; any other error is what the message did to the child. */
 static int facts_checked(struct emlfs_worker *worker, struct emlfs_span raw)
 {
+    size_t seen = raw.len < FACTS_SEEN_MAX_BYTES ? raw.len : FACTS_SEEN_MAX_BYTES;
+    const struct worker_request request = {
+        .total_bytes = raw.len, .seen_bytes = (uint32_t)seen, .magic = WORKER_MAGIC};
     struct emlfs_facts facts;
-    int rc = facts_ask(worker, raw);
-    if (rc == 0 && emlfs_facts_decode(answer_facts(worker), &facts, NULL) < 0)
+    int rc =
+        worker_ask(worker, emlfs_span_of(&request, sizeof request), emlfs_span_of(raw.data, seen));
+    if (rc == 0 && emlfs_facts_decode(worker_answer_bytes(worker), &facts, NULL) < 0)
         rc = -EPROTO;
-    worker->served++;
     return rc;
 }
 
@@ -303,7 +328,8 @@ int emlfs_worker_facts(struct emlfs_worker *worker, struct emlfs_span raw,
         return rc;
     rc = facts_checked(worker, raw);
     if (rc == 0)
-        rc = emlfs_buf_append(ret_facts, answer_facts(worker).data, answer_facts(worker).len);
+        rc = emlfs_buf_append(ret_facts, worker_answer_bytes(worker).data,
+                              worker_answer_bytes(worker).len);
     else if (rc != -ENOMEM) {
         worker_stop(worker);
         rc = facts_unparsed(failure_reason(rc), ret_facts);
@@ -313,8 +339,22 @@ int emlfs_worker_facts(struct emlfs_worker *worker, struct emlfs_span raw,
     return rc < 0 ? emlfs_err_sys(err, -rc, "worker", "no room for facts") : 0;
 }
 
-int emlfs_worker_new(const struct emlfs_worker_config *config, struct emlfs_worker **ret_worker,
-                     struct emlfs_err *err)
+/* A page that the child writes and this process reads. */
+static int progress_make(struct emlfs_worker *worker, struct emlfs_err *err)
+{
+    EMLFS_FD_CLEANUP int fd = memfd_create("emlfs-progress", MFD_CLOEXEC);
+    if (fd < 0 || ftruncate(fd, WORKER_PROGRESS_BYTES) < 0)
+        return emlfs_err_sys(err, errno, "worker", "no shared page");
+    worker->progress_fd = fcntl(fd, F_DUPFD_CLOEXEC, WORKER_PROGRESS_FD);
+    void *page = mmap(NULL, WORKER_PROGRESS_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (worker->progress_fd < 0 || page == MAP_FAILED)
+        return emlfs_err_sys(err, errno, "worker", "no shared page");
+    worker->progress = page;
+    return 0;
+}
+
+int worker_make(const struct emlfs_worker_config *config, const struct worker_kind *kind,
+                struct emlfs_worker **ret_worker, struct emlfs_err *err)
 {
     struct emlfs_worker *worker = calloc(1, sizeof *worker);
     *ret_worker = NULL;
@@ -322,13 +362,17 @@ int emlfs_worker_new(const struct emlfs_worker_config *config, struct emlfs_work
         worker->exe = strdup(config->exe);
     if (worker == NULL || worker->exe == NULL) {
         free(worker);
-        return emlfs_err_sys(err, ENOMEM, "worker", "no facts worker");
+        return emlfs_err_sys(err, ENOMEM, "worker", "no %s worker", kind->name);
     }
-    worker->timeout_ms = config->timeout_ms ? config->timeout_ms : TIMEOUT_DEFAULT_MS;
-    worker->memory_bytes = config->memory_bytes ? config->memory_bytes : MEMORY_DEFAULT_BYTES;
+    worker->kind = kind;
+    worker->timeout_ms = config->timeout_ms ? config->timeout_ms : kind->timeout_ms;
+    worker->memory_bytes = config->memory_bytes ? config->memory_bytes : kind->memory_bytes;
     worker->fd = -1;
-    worker->answer = EMLFS_BUF_INIT(ANSWER_MAX_BYTES);
-    int rc = worker_ready(worker, err);
+    worker->progress_fd = -1;
+    worker->answer = EMLFS_BUF_INIT(ANSWER_SOON_BYTES + kind->answer_max_bytes);
+    int rc = kind->shares_progress ? progress_make(worker, err) : 0;
+    if (rc == 0)
+        rc = worker_ready(worker, err);
     if (rc < 0)
         emlfs_worker_free(worker);
     else
@@ -336,11 +380,20 @@ int emlfs_worker_new(const struct emlfs_worker_config *config, struct emlfs_work
     return rc;
 }
 
+int emlfs_worker_new(const struct emlfs_worker_config *config, struct emlfs_worker **ret_worker,
+                     struct emlfs_err *err)
+{
+    return worker_make(config, &facts_kind, ret_worker, err);
+}
+
 void emlfs_worker_free(struct emlfs_worker *worker)
 {
     if (worker == NULL)
         return;
     worker_stop(worker);
+    if (worker->progress)
+        munmap((void *)(uintptr_t)worker->progress, WORKER_PROGRESS_BYTES);
+    emlfs_os_close(&worker->progress_fd);
     emlfs_buf_free(&worker->answer);
     free(worker->exe);
     free(worker);

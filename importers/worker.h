@@ -2,19 +2,32 @@
 #ifndef EMLFS_IMPORTERS_WORKER_H
 #define EMLFS_IMPORTERS_WORKER_H
 
+#include <stdatomic.h>
 #include <stdint.h>
+#include <sys/types.h>
+
+#include "emlfs/base/buf.h"
+#include "emlfs/base/err.h"
+#include "text.h"
 
 /*
- * Inside importers/: what parent and child of the facts worker agree on. Both run on one machine
- * and from one binary, so numbers are in its byte order.
+ * Inside importers/: what parent and child of a worker agree on. Both run on one machine and from
+ * one binary, so numbers are in its byte order.
  *
  *   child  -> parent, once:  struct worker_hello
  *   parent -> child:         struct worker_request, then seen_bytes bytes of the message
- *   child  -> parent:        struct worker_answer, then facts_bytes bytes
+ *                            or struct worker_text_request, then bytes bytes of it
+ *   child  -> parent:        struct worker_answer, then bytes bytes: facts or document text
+ *
+ * A child serves one kind of request, told by its environment. That of a text worker has descriptor
+ * WORKER_PROGRESS_FD: a page that is shared with the parent, where it says which part it is at.
  */
 #define WORKER_ARGV0 "emlfs-worker"
 #define WORKER_MEMORY_ENV "EMLFS_WORKER_MEMORY_MIB" /* RLIMIT_AS, 0: none */
+#define WORKER_KIND_ENV "EMLFS_WORKER_KIND"         /* "text", else facts */
 #define WORKER_MAGIC 0x656d6c77u
+#define WORKER_PROGRESS_FD 3
+#define WORKER_PROGRESS_BYTES 4096u
 
 struct worker_hello {
     uint32_t magic;
@@ -25,13 +38,59 @@ struct worker_request {
     uint32_t seen_bytes;  /* of it that follow */
     uint32_t magic;
 };
+struct worker_text_request {
+    uint32_t magic;
+    uint32_t bytes; /* of the message, that follow */
+    struct text_wish wish;
+};
 struct worker_answer {
-    uint32_t facts_bytes; /* at most EMLFS_FACTS_MAX_BYTES */
+    uint32_t bytes; /* at most EMLFS_FACTS_MAX_BYTES or EMLFS_DOCTEXT_MAX_BYTES */
     uint32_t magic;
 };
 
+/* ---- the parent's side (worker.c) */
+struct worker_kind {
+    const char *name;
+    bool shares_progress;
+    unsigned timeout_ms; /* defaults */
+    uint64_t memory_bytes;
+    uint32_t answer_max_bytes;
+    uint32_t requests_per_child; /* then a fresh one: memory does not creep, nothing lives on */
+};
+struct emlfs_worker {
+    const struct worker_kind *kind;
+    char *exe;
+    unsigned timeout_ms;
+    uint64_t memory_bytes;
+    pid_t pid; /* 0: no child */
+    int fd;    /* -1: no child */
+    unsigned served;
+    struct emlfs_buf answer;
+    volatile uint32_t *progress; /* shared page, or NULL */
+    int progress_fd;
+    atomic_bool stopped; /* by another thread: no answer is wanted any more */
+};
+struct emlfs_worker_config;
+int worker_make(const struct emlfs_worker_config *config, const struct worker_kind *kind,
+                struct emlfs_worker **ret_worker, struct emlfs_err *err);
+/* A child that is there and, as far as can be seen, alive. */
+int worker_ready(struct emlfs_worker *worker, struct emlfs_err *err);
+/*
+ * One request. 0: worker_answer_bytes is what came back, unchecked. -ENOMEM is the parent's,
+ * -ECANCELED that it was stopped; any other error is what the message did to the child, which is of
+ * no use any more: worker_stop.
+ */
+int worker_ask(struct emlfs_worker *worker, struct emlfs_span request, struct emlfs_span message);
+struct emlfs_span worker_answer_bytes(const struct emlfs_worker *worker);
+void worker_stop(struct emlfs_worker *worker);
+
+/* ---- the child's side */
 /* Load whatever parsing may need from files later: charset converters, GMime's types. */
 void worker_preload(void);
+/* The same for text: what reads PDF and XML. */
+void worker_preload_text(struct text_charsets *charsets);
+/* Answer text requests until the input ends. */
+int worker_serve_text(struct text_charsets *charsets, volatile uint32_t *progress);
 /*
  * Give up every right that parsing does not need, for good: no files, no network, no processes, no
  * new memory over memory_bytes (0: unlimited). 0, or -errno when the process is not confined; a

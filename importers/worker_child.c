@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The facts worker's own side. It starts with two descriptors and no secret, locks itself in before
- * it reads a byte, and then answers requests until its input ends.
+ * A worker's own side. It starts with its descriptors and no secret, locks itself in before it
+ * reads a byte, and then answers requests until its input ends.
  */
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "emlfs/base/os.h"
@@ -11,7 +12,7 @@
 #include "facts.h"
 #include "worker.h"
 
-#if defined(EMLFS_SANITIZED)
+#if defined(EMLFS_SANITIZED) && !defined(__SANITIZE_THREAD__)
 #include <sanitizer/lsan_interface.h>
 #endif
 
@@ -38,7 +39,7 @@ static int request_read(struct worker_request *request, struct emlfs_buf *messag
 /* In one piece, so that the parent wakes once. */
 static int answer_write(const struct emlfs_buf *facts, struct emlfs_buf *out)
 {
-    struct worker_answer answer = {.facts_bytes = (uint32_t)facts->len, .magic = WORKER_MAGIC};
+    struct worker_answer answer = {.bytes = (uint32_t)facts->len, .magic = WORKER_MAGIC};
     emlfs_buf_clear(out);
     int rc = emlfs_buf_append(out, &answer, sizeof answer);
     if (rc == 0)
@@ -54,7 +55,8 @@ static int requests_serve(struct emlfs_buf *message, struct emlfs_buf *facts)
     int rc;
     while ((rc = request_read(&request, message)) > 0) {
         emlfs_buf_clear(facts);
-        const struct facts_source source = {emlfs_buf_view(message), request.total_bytes};
+        const struct facts_source source = {.seen = emlfs_buf_view(message),
+                                            .total_bytes = request.total_bytes};
         rc = facts_parse(&source, facts);
         if (rc == 0)
             rc = answer_write(facts, &out);
@@ -64,24 +66,53 @@ static int requests_serve(struct emlfs_buf *message, struct emlfs_buf *facts)
     return rc;
 }
 
-int emlfs_worker_main(void)
+/* Lock this process in and say so. */
+static int confine_and_greet(void)
+{
+    const char *limit = getenv(WORKER_MEMORY_ENV);
+    uint64_t memory_mib = limit ? strtoul(limit, NULL, 10) : 0;
+    int rc = worker_confine(memory_mib << 20);
+    struct worker_hello hello = {.magic = WORKER_MAGIC, .memory_mib = (uint32_t)memory_mib};
+    return rc == 0 ? emlfs_os_write_all(STDOUT_FILENO, &hello, sizeof hello) : rc;
+}
+
+static int facts_main(void)
 {
     struct emlfs_buf message = EMLFS_BUF_INIT(FACTS_SEEN_MAX_BYTES);
     struct emlfs_buf facts = EMLFS_BUF_INIT(EMLFS_FACTS_MAX_BYTES);
-    const char *limit = getenv(WORKER_MEMORY_ENV);
-    uint64_t memory_mib = limit ? strtoul(limit, NULL, 10) : 0;
-#if defined(EMLFS_SANITIZED)
-    __lsan_do_leak_check(); /* at exit it would need ptrace; once done it is not repeated */
-#endif
     worker_preload();
-    int rc = worker_confine(memory_mib << 20);
-    if (rc == 0) {
-        struct worker_hello hello = {.magic = WORKER_MAGIC, .memory_mib = (uint32_t)memory_mib};
-        rc = emlfs_os_write_all(STDOUT_FILENO, &hello, sizeof hello);
-    }
+    int rc = confine_and_greet();
     if (rc == 0)
         rc = requests_serve(&message, &facts);
     emlfs_buf_free(&message);
     emlfs_buf_free(&facts);
+    return rc;
+}
+
+static int text_main(void)
+{
+    struct text_charsets *charsets = text_charsets_new();
+    void *page = mmap(NULL, WORKER_PROGRESS_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED,
+                      WORKER_PROGRESS_FD, 0);
+    int rc = charsets == NULL || page == MAP_FAILED ? -ENOMEM : 0;
+    if (rc == 0) {
+        close(WORKER_PROGRESS_FD);
+        worker_preload();
+        worker_preload_text(charsets);
+        rc = confine_and_greet();
+    }
+    if (rc == 0)
+        rc = worker_serve_text(charsets, page);
+    text_charsets_free(charsets);
+    return rc;
+}
+
+int emlfs_worker_main(void)
+{
+    const char *kind = getenv(WORKER_KIND_ENV);
+#if defined(EMLFS_SANITIZED) && !defined(__SANITIZE_THREAD__)
+    __lsan_do_leak_check(); /* at exit it would need ptrace; once done it is not repeated */
+#endif
+    int rc = kind && strcmp(kind, "text") == 0 ? text_main() : facts_main();
     return rc == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

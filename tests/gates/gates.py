@@ -28,7 +28,7 @@ TOP_LEVEL = {
 
 # Module folder -> modules whose contract headers it may include, itself apart. Vocabulary (base/,
 # message.h, name.h) is everybody's.
-VOCABULARY = {"base", "message", "name"}
+VOCABULARY = {"base", "message", "name", "doctext"}
 MAY_INCLUDE = {
     "store/base": set(),
     "store/pack": set(),
@@ -41,22 +41,26 @@ MAY_INCLUDE = {
     "store/command": {"archive", "index", "view", "policy", "ledger", "importer"},
     "importers": set(),
     # It opens the archive, and hands what the socket brings to a sink.
-    "fs": {"archive", "view", "policy", "command", "importer"},
+    "fs": {"archive", "index", "view", "policy", "command", "importer"},
     "tools": {"command", "mount", "importer"},
 }
 # The contract headers that a folder itself owns, and further headers of a module's contract.
 OWN_HEADER = {"importers": "importer", "fs": "mount"}
 PART_OF = {"cli": "command", "text": "command", "wire": "command", "ingest": "archive",
-           "verify": "archive"}
+           "verify": "archive", "feed": "archive", "query": "index", "saved": "index",
+           "extract": "importer"}
 
 # Library -> (include pattern, files that may, how many files at most).
 LIBRARIES = {
     "leveldb": (r"leveldb/", r"store/catalog/[^/]+\.c", 1),
     "openssl": (r"openssl/", r"store/base/[^/]+\.c", 1),
     "zstd": (r"(zstd|zdict)(_errors)?\.h", r"store/pack/[^/]+\.[ch]|store/archive/chunk\.c", 3),
-    "utf8proc": (r"utf8proc\.h", r"store/base/[^/]+\.c", 3),
+    "utf8proc": (r"utf8proc\.h", r"store/(base|index)/[^/]+\.c", 4),
     "gmime": (r"(gmime|glib)[/.]", r"importers/facts[^/]*\.c", 2),
     "seccomp": (r"seccomp\.h", r"importers/[^/]+\.c", 1),
+    "libxml2": (r"libxml/", r"importers/text_[^/]*\.c", 2),
+    "libarchive": (r"archive(_entry)?\.h", r"importers/text_zip\.c", 1),
+    "poppler": (r"poppler\.h", r"importers/text_pdf\.c", 1),
     "libfuse": (r"(fuse3/)?fuse(_\w+)?\.h", r"fs/[^/]+\.[ch]", 20),
     "json-c": (r"json-c/|json\.h",
                r"include/emlfs/(command|text|wire)\.h|(store/(command|archive)|fs|tools)/[^/]+\.[ch]",

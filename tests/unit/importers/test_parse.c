@@ -125,6 +125,16 @@ static void test_parts(void **state)
     emlfs_buf_free(&p.bytes);
 }
 
+static void test_type_without_subtype(void **state)
+{
+    (void)state;
+    struct parsed p = parse("Content-Type: text; charset=\"iso-8859-1\"\n"
+                            "Content-Transfer-Encoding: quoted-printable\n\nGr=FC=DFe\n");
+    assert_parts(p.facts.parts, "0 text/plain 10 \n");
+    assert_int_equal(p.facts.flags, 0);
+    emlfs_buf_free(&p.bytes);
+}
+
 static void test_ugly(void **state)
 {
     (void)state;
@@ -250,6 +260,7 @@ int main(void)
         cmocka_unit_test(test_ordinary),
         cmocka_unit_test(test_dates),
         cmocka_unit_test(test_parts),
+        cmocka_unit_test(test_type_without_subtype),
         cmocka_unit_test(test_ugly),
         cmocka_unit_test(test_ambiguous),
         cmocka_unit_test(test_limits),

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "fuzz_text.h"
+
+/* RTF of any kind. */
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct fuzz_text fuzz;
+    struct emlfs_span bytes = emlfs_span_of(data, size);
+    const char *reason = NULL;
+    fuzz_text_begin(&fuzz);
+    reason = text_rtf(&fuzz.run, bytes, &fuzz.out);
+    fuzz_text_end(&fuzz, reason);
+    return 0;
+}
