@@ -12,6 +12,8 @@ add_custom_target(emlfs_documents ALL DEPENDS ${manual} ${completion})
 
 install(TARGETS emlfs RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(FILES ${manual} DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+install(FILES ${PROJECT_SOURCE_DIR}/tools/doc/emlfs-query.7
+        DESTINATION ${CMAKE_INSTALL_MANDIR}/man7)
 install(FILES ${completion} DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions
         RENAME emlfs)
 install(FILES ${PROJECT_SOURCE_DIR}/tools/doc/updatedb.md ${PROJECT_SOURCE_DIR}/tools/doc/fstab.md
