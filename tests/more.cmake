@@ -84,3 +84,14 @@ foreach(script ${scripts})
     get_filename_component(name ${script} NAME_WE)
     emlfs_script(mount/${name} mount 900 ${script})
 endforeach()
+
+# tests/search/test_*.py: searching from the command line.
+file(GLOB scripts CONFIGURE_DEPENDS ${here}/search/test_*.py)
+foreach(script ${scripts})
+    get_filename_component(name ${script} NAME_WE)
+    emlfs_script(search/${name} search 900 ${script})
+endforeach()
+
+if(TARGET emlfs_index)
+    include(${here}/search/search.cmake)
+endif()

@@ -62,6 +62,21 @@ static int place_open(struct place *place, struct emlfs_err *err)
     return r;
 }
 
+static void place_notice(void *arg, const char *text)
+{
+    meter_end(arg);
+    complain(text);
+}
+
+int place_index(struct place *place, struct meter *meter, struct emlfs_err *err)
+{
+    int r = emlfs_saved_open(place->archive, &place->saved, err);
+
+    return r < 0
+               ? r
+               : emlfs_command_index_open(place->archive, place_notice, meter, &place->index, err);
+}
+
 int place_find(struct place *place, const struct emlfs_cli *cli, struct meter *meter,
                struct emlfs_err *err)
 {
@@ -82,17 +97,24 @@ int place_find(struct place *place, const struct emlfs_cli *cli, struct meter *m
     /* Somebody may have mounted it just now. */
     if (r == -EBUSY && emlfs_remote_connect(cli->archive, &place->fd, NULL) == 0)
         r = 0;
+    if (r == 0 && place->archive && (cli->command->flags & EMLFS_COMMAND_INDEX))
+        r = place_index(place, meter, err);
     return r;
 }
 
 int place_leave(struct place *place, struct emlfs_err *err)
 {
-    int r = 0;
+    int closed, r = 0;
 
     emlfs_os_close(&place->fd);
+    if (place->index)
+        r = emlfs_index_close(place->index, err);
+    emlfs_saved_close(place->saved);
     emlfs_bindings_free(place->bindings);
-    if (place->archive)
-        r = emlfs_archive_close(place->archive, err);
+    if (place->archive) {
+        closed = emlfs_archive_close(place->archive, r < 0 ? NULL : err);
+        r = r < 0 ? r : closed;
+    }
     if (place->recovery_key)
         emlfs_wipe(place->recovery_key, strlen(place->recovery_key));
     free(place->recovery_key);
@@ -133,6 +155,8 @@ int exit_code(int r, uint64_t findings)
 {
     if (r == 0)
         return findings ? EMLFS_EXIT_USAGE : EMLFS_EXIT_OK;
+    if (r == -EINVAL)
+        return EMLFS_EXIT_USAGE;
     return r == -ECANCELED ? EMLFS_EXIT_INTERRUPTED : EMLFS_EXIT_SYSTEM;
 }
 
@@ -146,6 +170,8 @@ static int call_run(const struct emlfs_cli *cli, struct client *client, struct e
         r = place_find(&place, cli, &client->meter, err);
     call->archive = place.archive;
     call->bindings = place.bindings;
+    call->index = place.index;
+    call->saved = place.saved;
     call->closed = cli->command->flags & EMLFS_COMMAND_CLOSED ? &place.options : NULL;
     if (r == 0 && place.fd >= 0)
         r = emlfs_remote_run(place.fd, cli->command->name, call, err);

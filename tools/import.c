@@ -18,10 +18,11 @@ struct import {
     const char *user, *folder;
     const struct emlfs_importer *format; /* NULL: detect */
     const char **include, **exclude;
-    bool dry_run;
+    bool dry_run, no_index;
     struct report report;
     struct meter meter;
     struct seen seen;
+    struct place place; /* open from the first source on, where it is here */
     /* the source being read: */
     const struct emlfs_sink *to;
     bool partial;
@@ -221,6 +222,39 @@ static int source_there(struct import *import, struct place *place, const struct
     return r;
 }
 
+/* The index follows the import; whatever is wrong with it, the mail is archived. */
+static void index_begin(struct import *import, struct place *place)
+{
+    struct emlfs_err err = {0};
+    int r = place_index(place, &import->meter, &err);
+
+    if (r == 0)
+        r = emlfs_index_follow(place->index, &err);
+    if (r < 0) {
+        meter_end(&import->meter);
+        complain_err(&err);
+    }
+}
+
+/* What the index does not know yet, with a line of its own. Ctrl-C leaves the rest for later. */
+static void index_end(struct import *import)
+{
+    const atomic_bool *cancel = import->meter.progress.cancel;
+    struct emlfs_err err = {0};
+    struct meter meter;
+    int r;
+
+    if (!import->place.index || atomic_load(cancel))
+        return;
+    meter_begin(&meter, import->cli->quiet, cancel);
+    r = emlfs_index_catch_up(import->place.index, &meter.progress, &err);
+    meter_end(&meter);
+    if (r == -ECANCELED)
+        complain("indexing was interrupted; it goes on at the next search, import or mount");
+    else if (r < 0)
+        complain_err(&err);
+}
+
 /*
  * Each source has its own intake: base folder and moves belong to it. An archive that is opened
  * here stays open for all of them, so that they share its pack.
@@ -228,8 +262,13 @@ static int source_there(struct import *import, struct place *place, const struct
 static int source_place(struct import *import, struct place *place, const struct source *source,
                         struct emlfs_err *err)
 {
-    int r = place->archive ? 0 : place_find(place, import->cli, &import->meter, err);
+    int r = 0;
 
+    if (!place->archive) {
+        r = place_find(place, import->cli, &import->meter, err);
+        if (r == 0 && place->archive && !import->dry_run && !import->no_index)
+            index_begin(import, place);
+    }
     if (r < 0 || place->archive)
         return r < 0 ? r : source_here(import, place, source, err);
     r = source_there(import, place, source, err);
@@ -281,6 +320,7 @@ static int import_setup(struct import *import, struct emlfs_err *err)
     import->user = emlfs_args_text(args, "user");
     import->folder = emlfs_args_text(args, "folder");
     import->dry_run = emlfs_args_flag(args, "dry-run");
+    import->no_index = emlfs_args_flag(args, "no-index");
     import->format = format ? emlfs_importer_by_name(format) : NULL;
     if (format && !import->format)
         return emlfs_err_set(err, EINVAL, "import", "--format: there is no format %s", format);
@@ -294,20 +334,29 @@ static int import_setup(struct import *import, struct emlfs_err *err)
 static int import_sources(struct import *import, struct emlfs_err *err)
 {
     struct json_object *sources = emlfs_args_list(import->cli->args, "SOURCE");
-    struct place place = {.fd = -1};
     int r = 0;
 
     for (size_t i = 0; r == 0 && i < json_object_array_length(sources); i++)
-        r = source_import(import, &place,
+        r = source_import(import, &import->place,
                           json_object_get_string(json_object_array_get_idx(sources, i)), err);
-    int left = place_leave(&place, r < 0 ? NULL : err);
+    return r;
+}
 
-    return r < 0 ? r : left;
+/* Behind the report, so that nothing it says waits for the index. */
+static int import_leave(struct import *import, int code)
+{
+    struct emlfs_err err = {0};
+
+    index_end(import);
+    if (place_leave(&import->place, &err) == 0)
+        return code;
+    complain_err(&err);
+    return EMLFS_EXIT_SYSTEM;
 }
 
 int import_run(const struct emlfs_cli *cli)
 {
-    struct import import = {.cli = cli};
+    struct import import = {.cli = cli, .place = {.fd = -1}};
     struct emlfs_err err = {0};
     struct output out;
     int r = import_setup(&import, &err);
@@ -331,6 +380,7 @@ int import_run(const struct emlfs_cli *cli)
             code = EMLFS_EXIT_SYSTEM;
         if (r < 0)
             code = exit_code(r, 0);
+        code = import_leave(&import, code);
     }
     seen_free(&import.seen);
     free(import.include);

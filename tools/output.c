@@ -3,7 +3,6 @@
 #include "tool.h"
 
 #include <stdlib.h>
-#include <wchar.h>
 
 #include "emlfs/text.h"
 
@@ -95,26 +94,6 @@ static int value_text(const char *name, struct json_object *value, struct emlfs_
     }
 }
 
-/* Columns a text takes on the terminal. */
-static size_t text_columns(const struct emlfs_buf *text)
-{
-    mbstate_t state = {0};
-    size_t columns = 0;
-
-    for (size_t i = 0; i < text->len;) {
-        wchar_t c;
-        size_t n = mbrtowc(&c, (const char *)text->data + i, text->len - i, &state);
-
-        if (n == 0 || n > text->len - i)
-            return columns + (text->len - i);
-        int width = wcwidth(c);
-
-        columns += width > 0 ? (size_t)width : 0;
-        i += n;
-    }
-    return columns;
-}
-
 static void text_put(const struct emlfs_buf *text, size_t pad)
 {
     (void)fwrite(text->data ? (const char *)text->data : "", 1, text->len, stdout);
@@ -190,7 +169,7 @@ static void widths_measure(const struct output *out, const struct field *fields,
 
             (void)snprintf(name, sizeof(name), "%.*s", (int)fields[f].len, fields[f].name);
             (void)value_text(name, json_object_object_get(out->rows[i], name), &text);
-            size_t columns = text_columns(&text);
+            size_t columns = emlfs_text_columns(emlfs_buf_view(&text));
 
             if (columns > widths[f] && columns <= COLUMN_MAX)
                 widths[f] = columns;
@@ -206,7 +185,7 @@ static void row_columns(struct json_object *row, const struct field *fields, uns
 
         (void)snprintf(name, sizeof(name), "%.*s", (int)fields[f].len, fields[f].name);
         (void)value_text(name, json_object_object_get(row, name), &text);
-        size_t columns = text_columns(&text);
+        size_t columns = emlfs_text_columns(emlfs_buf_view(&text));
         size_t pad = columns < widths[f] ? widths[f] - columns : 0;
 
         text_put(&text, f + 1 < n ? pad + 2 : 0);
@@ -248,6 +227,31 @@ static int row_keep(struct output *out, struct json_object *row)
     return 0;
 }
 
+/* A row with none of the command's fields is its values alone: search --count. */
+static bool row_is_bare(const struct output *out, struct json_object *row)
+{
+    struct field fields[FIELDS_MAX];
+    unsigned n = fields_split(out->command->fields, fields);
+
+    for (unsigned i = 0; i < n; i++) {
+        char name[64];
+
+        (void)snprintf(name, sizeof(name), "%.*s", (int)fields[i].len, fields[i].name);
+        if (json_object_object_get_ex(row, name, NULL))
+            return false;
+    }
+    return true;
+}
+
+static void row_bare(struct json_object *row)
+{
+    json_object_object_foreach(row, name, value)
+    {
+        (void)name;
+        (void)printf("%s\n", json_object_get_string(value));
+    }
+}
+
 int output_row(struct output *out, struct json_object *row)
 {
     if (out->json) {
@@ -260,9 +264,12 @@ int output_row(struct output *out, struct json_object *row)
         (void)putchar('\n');
         return ferror(stdout) ? -EIO : 0;
     }
-    if (!(out->command->flags & EMLFS_COMMAND_ONE))
+    if (row_is_bare(out, row))
+        row_bare(row);
+    else if (!(out->command->flags & EMLFS_COMMAND_ONE))
         return row_keep(out, row);
-    row_pairs(out, row);
+    else
+        row_pairs(out, row);
     return ferror(stdout) ? -EIO : 0;
 }
 

@@ -5,8 +5,10 @@
 #include <json-c/json.h>
 
 #include "emlfs/archive.h"
+#include "emlfs/index.h"
 #include "emlfs/ingest.h"
 #include "emlfs/policy.h"
+#include "emlfs/saved.h"
 
 /*
  * The command table: name, summary, typed arguments, right, flags, handler. The CLI, --json, help,
@@ -50,6 +52,7 @@ enum emlfs_right {
     32u                       /* with CLOSED: mounted, it runs inside the mount process instead */
 #define EMLFS_COMMAND_ONE 64u /* one result row: shown as "name: value" lines */
 #define EMLFS_COMMAND_BYTES 128u /* writes bytes instead of rows (message get) */
+#define EMLFS_COMMAND_INDEX 256u /* needs the index and the saved searches */
 
 struct emlfs_control_options;
 
@@ -58,6 +61,8 @@ struct emlfs_call {
     struct emlfs_archive *archive; /* open; NULL without EMLFS_COMMAND_ARCHIVE, or closed */
     const struct emlfs_archive_options *closed; /* CLOSED, nothing mounted: how to open it */
     struct emlfs_bindings *bindings;            /* NULL exactly when archive is */
+    struct emlfs_index *index;                  /* with EMLFS_COMMAND_INDEX, else perhaps NULL */
+    struct emlfs_saved *saved;                  /* NULL exactly when index is */
     struct emlfs_subject subject;
     struct json_object *args; /* checked against the table: strings, numbers, arrays */
     const struct emlfs_progress *progress;
@@ -107,6 +112,14 @@ uint64_t emlfs_args_number(struct json_object *args, const char *name, uint64_t 
 struct json_object *emlfs_args_list(struct json_object *args, const char *name);
 
 /*
+ * Open the search index of an archive with the importers' extractors: for the mount process and for
+ * commands where nothing is mounted. notice: as in emlfs_index_options.
+ */
+int emlfs_command_index_open(struct emlfs_archive *archive,
+                             void (*notice)(void *arg, const char *text), void *arg,
+                             struct emlfs_index **ret, struct emlfs_err *err);
+
+/*
  * Intake: a sink (importer.h) that archives what it is given, in this process. The control socket's
  * far end and an unmounted import both use it. It makes folders, prepares facts and names in
  * confined workers and reports verdicts.
@@ -149,6 +162,8 @@ struct emlfs_control;
 struct emlfs_control_options {
     struct emlfs_archive *archive;
     struct emlfs_bindings *bindings;
+    struct emlfs_index *index;
+    struct emlfs_saved *saved;
     /* Called on a control thread; must not wait for the control server to stop. */
     int (*unmount)(void *arg, const struct emlfs_subject *subject, struct emlfs_err *err);
     /* fills a JSON object for `emlfs status`: mount point, since, options */

@@ -19,6 +19,9 @@
  */
 int emlfs_text_terminal(struct emlfs_span text, struct emlfs_buf *out);
 
+/* Columns that text takes on a terminal (locale: UTF-8). */
+size_t emlfs_text_columns(struct emlfs_span text);
+
 /* A JSON string of text; bytes that are not UTF-8 become \xHH (a backslash stays one). NULL: no
  * memory. */
 struct json_object *emlfs_text_string(struct emlfs_span text);

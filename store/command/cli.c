@@ -199,25 +199,32 @@ static int group_usage(const char *word, struct emlfs_err *err)
                          (int)names.len, (const char *)names.data);
 }
 
+/* The command of two words that begins here, if there is one. */
+static const struct emlfs_command *command_of_two(const struct parse *parse, const char *word)
+{
+    const char *second = parse->next < parse->argc ? parse->argv[parse->next] : "";
+    EMLFS_BUF_CLEANUP struct emlfs_buf both = EMLFS_BUF_INIT(64);
+
+    if (emlfs_text_printf(&both, "%s %s%c", word, second, '\0') < 0)
+        return NULL;
+    return emlfs_command_find((const char *)both.data);
+}
+
+/* A group that is a command as well (search) is the latter when no second word of it follows. */
 static int command_word(struct parse *parse, const char *word)
 {
-    char name[64];
-
     parse->cli->command = emlfs_command_find(word);
-    if (!parse->cli->command && group_exists(word)) {
-        if (parse->next >= parse->argc && parse->cli->help)
-            return 0;
-        const char *second = parse->next < parse->argc ? parse->argv[parse->next] : "";
-        EMLFS_BUF_CLEANUP struct emlfs_buf both = EMLFS_BUF_INIT(sizeof(name) - 1);
+    if (group_exists(word)) {
+        const struct emlfs_command *two = command_of_two(parse, word);
 
-        if (emlfs_text_printf(&both, "%s %s", word, second) == 0) {
-            memcpy(name, both.data, both.len);
-            name[both.len] = '\0';
-            parse->cli->command = emlfs_command_find(name);
-        }
-        if (!parse->cli->command)
+        if (!two && !parse->cli->command && parse->next >= parse->argc && parse->cli->help)
+            return 0;
+        if (!two && !parse->cli->command)
             return group_usage(word, parse->err);
-        parse->next++;
+        if (two) {
+            parse->cli->command = two;
+            parse->next++;
+        }
     }
     if (!parse->cli->command)
         return emlfs_err_set(parse->err, EINVAL, "usage", "unknown command %s", word);

@@ -92,10 +92,11 @@ static int command_case(struct emlfs_buf *out, const struct emlfs_command *comma
     return r == 0 ? emlfs_text_printf(out, "\" files=%s ;;\n", takes_files(command) ? "1" : "") : r;
 }
 
-static bool group_new(const struct emlfs_command *command, size_t len)
+/* Is command the first of those whose name begins with len bytes and then end? */
+static bool first_with(const struct emlfs_command *command, size_t len, char end)
 {
     for (const struct emlfs_command *before = emlfs_commands; before < command; before++)
-        if (strncmp(before->name, command->name, len + 1) == 0)
+        if (strncmp(before->name, command->name, len) == 0 && before->name[len] == end)
             return false;
     return true;
 }
@@ -110,12 +111,31 @@ static int name_words(struct emlfs_buf *out, const char *group, size_t group_len
 
         if (command->flags & EMLFS_COMMAND_HIDDEN)
             continue;
-        if (group && len == group_len && strncmp(command->name, group, len) == 0)
+        if (group && len == group_len && command->name[len] &&
+            strncmp(command->name, group, len) == 0)
             r = emlfs_text_printf(out, "%s ", command->name + len + 1);
-        else if (!group && group_new(command, len))
+        else if (!group && first_with(command, len, ' ') && first_with(command, len, '\0'))
             r = emlfs_text_printf(out, "%.*s ", (int)len, command->name);
     }
     return r;
+}
+
+/* Behind a group that is a command as well, a word that is none of the group's is an argument. */
+static int group_fallback(struct emlfs_buf *out, const char *name, size_t len)
+{
+    bool is_command = false;
+
+    for (const struct emlfs_command *command = emlfs_commands; command->name; command++)
+        is_command = is_command || (strncmp(command->name, name, len) == 0 && !command->name[len]);
+    if (!is_command)
+        return 0;
+
+    int r = emlfs_text_printf(out, "        [[ \" ");
+
+    if (r == 0)
+        r = name_words(out, name, len);
+    return r == 0 ? emlfs_text_printf(out, "\" == *\" ${command#* } \"* ]] || command=$group\n")
+                  : r;
 }
 
 static int group_cases(struct emlfs_buf *out)
@@ -125,7 +145,7 @@ static int group_cases(struct emlfs_buf *out)
     for (const struct emlfs_command *command = emlfs_commands; r == 0 && command->name; command++) {
         size_t len = strcspn(command->name, " ");
 
-        if (!command->name[len] || !group_new(command, len))
+        if (!command->name[len] || !first_with(command, len, ' '))
             continue;
         r = emlfs_text_printf(out,
                               "    %.*s) if [[ $command == \"$group\" && $cur != -* ]]; then\n"
@@ -134,7 +154,11 @@ static int group_cases(struct emlfs_buf *out)
         if (r == 0)
             r = name_words(out, command->name, len);
         if (r == 0)
-            r = emlfs_text_printf(out, "\" -- \"$cur\")); return; fi ;;\n");
+            r = emlfs_text_printf(out, "\" -- \"$cur\")); return; fi\n");
+        if (r == 0)
+            r = group_fallback(out, command->name, len);
+        if (r == 0)
+            r = emlfs_text_printf(out, "        ;;\n");
     }
     return r == 0 ? emlfs_text_printf(out, "    *) command=$group ;;\n    esac\n") : r;
 }

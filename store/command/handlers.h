@@ -15,6 +15,14 @@ int emlfs_run_user_remove(struct emlfs_call *call, struct emlfs_err *err);
 int emlfs_run_folder_list(struct emlfs_call *call, struct emlfs_err *err);
 int emlfs_run_message_show(struct emlfs_call *call, struct emlfs_err *err);
 int emlfs_run_message_get(struct emlfs_call *call, struct emlfs_err *err);
+int emlfs_run_search(struct emlfs_call *call, struct emlfs_err *err);
+int emlfs_run_search_save(struct emlfs_call *call, struct emlfs_err *err);
+int emlfs_run_search_list(struct emlfs_call *call, struct emlfs_err *err);
+int emlfs_run_search_remove(struct emlfs_call *call, struct emlfs_err *err);
+int emlfs_run_search_rename(struct emlfs_call *call, struct emlfs_err *err);
+int emlfs_run_index_status(struct emlfs_call *call, struct emlfs_err *err);
+int emlfs_run_index_rebuild(struct emlfs_call *call, struct emlfs_err *err);
+int emlfs_run_index_set(struct emlfs_call *call, struct emlfs_err *err);
 int emlfs_run_verify(struct emlfs_call *call, struct emlfs_err *err);
 int emlfs_run_recover(struct emlfs_call *call, struct emlfs_err *err);
 

@@ -3,6 +3,7 @@
 #include "intake.h"
 
 #include <stdlib.h>
+#include <strings.h>
 
 #include "emlfs/name.h"
 
@@ -16,6 +17,15 @@ static uint32_t path_hash(const char *path)
     for (; *path; path++)
         hash = (hash ^ (uint8_t)*path) * 16777619u;
     return hash;
+}
+
+/* Directly in a user archive the mount shows its own Searches: a folder of that name gets a "_". */
+static void name_spare(char *name, size_t size)
+{
+    size_t len = strlen(name);
+
+    if (strcasecmp(name, "Searches") == 0 && len + 2 <= size)
+        memcpy(name + len, "_", 2);
 }
 
 /* Folders below parent, one for each component of path; made where they are new. */
@@ -36,6 +46,8 @@ static int path_make(struct emlfs_intake *intake, struct emlfs_folder_id parent,
             return emlfs_err_set(err, E2BIG, "import", "folder more than %u deep", COMPONENTS_MAX);
         if (len > 0) {
             emlfs_name_folder(emlfs_span_of(path, len), name, sizeof(name));
+            if (ret->v == intake->top.v)
+                name_spare(name, sizeof(name));
             int r = emlfs_archive_folder_make(intake->archive, *ret, intake->user, name, ret, err);
 
             if (r < 0)

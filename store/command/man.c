@@ -80,7 +80,10 @@ static const struct man_item mount_options[] = {
     {"allow_other, default_permissions",
      "Always on: users other than the one who mounts may enter, and each sees only what they may "
      "read. An ordinary user who mounts needs user_allow_other in /etc/fuse.conf."},
-    {"ro, rw", "Read-only or writable. This release serves every mount read-only."},
+    {"ro, rw", "Read-only or writable (the default). Mail itself is never changed through this "
+               "release's mount: what can be written is the list of saved searches."},
+    {"no_searches", "Show neither Searches nor .query: for file servers and programs that crawl "
+                    "everything and would read each message once more in each search."},
     {"private_names",
      "Hide the top directories of user archives from accounts that may not read them: a stranger "
      "who "
@@ -102,7 +105,8 @@ static const struct man_item mount_options[] = {
 
 static const struct man_item exit_status[] = {
     {"0", "It was done. For verify and recover: nothing is wrong."},
-    {"1", "Wrong usage; for verify and recover: something is wrong with the archive, named on "
+    {"1", "Wrong usage, a query that is none; for verify and recover: something is wrong with the "
+          "archive, named on "
           "standard error."},
     {"2", "It could not be done: no permission, no such archive, an input or output error."},
     {"3", "import finished, but rejected messages; each is named with its reason."},
@@ -136,6 +140,10 @@ static const struct man_item examples[] = {
     {"emlfs import -a /srv/mail --user alice ~/Maildir", "Archive a Maildir for alice."},
     {"emlfs import -a /srv/mail --user alice --folder Old --report rejected.jsonl old.mbox",
      "Archive an mbox file into the folder Old."},
+    {"emlfs search -a /srv/mail from:bob 'subject:\"yearly report\"' date:lastyear",
+     "Find messages."},
+    {"emlfs search save -a /srv/mail Invoices subject:invoice has:attachment",
+     "Have the directory Searches/Invoices show what is found."},
     {"emlfs mount /srv/mail /mnt/mail -o allow_other", "Show it, to every user their own mail."},
     {"/srv/mail /mnt/mail fuse.emlfs allow_other,nofail,_netdev,x-systemd.mount-timeout=60s 0 0",
      "The same as a line of /etc/fstab."},
@@ -254,8 +262,9 @@ int emlfs_cli_man(struct emlfs_buf *out)
             r = man_items(out, tail[i].items);
     }
     if (r == 0)
-        r = emlfs_text_printf(out, ".SH SEE ALSO\n.BR mount (8),\n.BR umount (8),\n"
-                                   ".BR fstab (5),\n.BR mount.fuse3 (8),\n.BR fusermount3 (1),\n"
-                                   ".BR systemd.mount (5),\n.BR updatedb.conf (5)\n");
+        r = emlfs_text_printf(
+            out, ".SH SEE ALSO\n.BR emlfs\\-query (7),\n.BR mount (8),\n.BR umount (8),\n"
+                 ".BR fstab (5),\n.BR mount.fuse3 (8),\n.BR fusermount3 (1),\n"
+                 ".BR systemd.mount (5),\n.BR updatedb.conf (5)\n");
     return r;
 }

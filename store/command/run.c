@@ -32,6 +32,9 @@ static int command_place(const struct emlfs_command *command, const struct emlfs
                              command->name);
     if ((command->flags & EMLFS_COMMAND_ARCHIVE) && !call->archive && !call->closed)
         return emlfs_err_set(err, EINVAL, "command", "%s needs an archive", command->name);
+    if ((command->flags & EMLFS_COMMAND_INDEX) && (!call->index || !call->saved))
+        return emlfs_err_set(err, EIO, "command", "%s: the search index could not be opened",
+                             command->name);
     return 0;
 }
 

@@ -43,6 +43,7 @@ static const struct emlfs_arg import_args[] = {
     {"exclude", 0, EMLFS_ARG_LIST, 0, "GLOB", "leave out paths below SOURCE that match"},
     {"format", 0, EMLFS_ARG_TEXT, 0, "FORMAT", "eml, maildir or mbox (detected)"},
     {"dry-run", 'n', EMLFS_ARG_FLAG, 0, NULL, "archive nothing, tell what would happen"},
+    {"no-index", 0, EMLFS_ARG_FLAG, 0, NULL, "leave indexing to the next search, mount or import"},
     {"report", 0, EMLFS_ARG_PATH, 0, "FILE",
      "write rejections, notes and the totals as JSON lines"},
     END,
@@ -76,6 +77,54 @@ static const struct emlfs_arg message_args[] = {
     END,
 };
 
+static const struct emlfs_arg search_args[] = {
+    {"QUERY", 0, EMLFS_ARG_LIST, REQ | POS, NULL, "what to look for; see emlfs-query(7)"},
+    {"user", 'u', EMLFS_ARG_TEXT, 0, "NAME", "user archive to search (your own)"},
+    {"count", 0, EMLFS_ARG_FLAG, 0, NULL, "print only how many messages match"},
+    {"sort", 0, EMLFS_ARG_TEXT, 0, "ORDER",
+     "by date (latest first), from or subject, instead of by archiving, newest first"},
+    {"limit", 0, EMLFS_ARG_NUMBER, 0, "N", "print only the first N (0: all)"},
+    {"no-wait", 0, EMLFS_ARG_FLAG, 0, NULL, "do not wait until the index knows all mail"},
+    END,
+};
+
+static const struct emlfs_arg search_save_args[] = {
+    {"NAME", 0, EMLFS_ARG_TEXT, REQ | POS, NULL, "name of the search: a directory in Searches"},
+    {"QUERY", 0, EMLFS_ARG_LIST, REQ | POS, NULL, "what it looks for; see emlfs-query(7)"},
+    {"user", 'u', EMLFS_ARG_TEXT, 0, "NAME", "user archive it belongs to (your own)"},
+    {"replace", 0, EMLFS_ARG_FLAG, 0, NULL, "give a search that is there already this query"},
+    END,
+};
+
+static const struct emlfs_arg search_list_args[] = {
+    {"user", 'u', EMLFS_ARG_TEXT, 0, "NAME", "user archive they belong to (your own)"},
+    END,
+};
+
+static const struct emlfs_arg search_remove_args[] = {
+    {"NAME", 0, EMLFS_ARG_TEXT, REQ | POS, NULL, "saved search"},
+    {"user", 'u', EMLFS_ARG_TEXT, 0, "NAME", "user archive it belongs to (your own)"},
+    END,
+};
+
+static const struct emlfs_arg search_rename_args[] = {
+    {"NAME", 0, EMLFS_ARG_TEXT, REQ | POS, NULL, "saved search"},
+    {"NEWNAME", 0, EMLFS_ARG_TEXT, REQ | POS, NULL, "its new name"},
+    {"user", 'u', EMLFS_ARG_TEXT, 0, "NAME", "user archive it belongs to (your own)"},
+    END,
+};
+
+static const struct emlfs_arg index_rebuild_args[] = {
+    {"store", 0, EMLFS_ARG_NUMBER, 0, "N", "only the index of store number N"},
+    END,
+};
+
+static const struct emlfs_arg index_set_args[] = {
+    {"kinds", 0, EMLFS_ARG_TEXT, REQ, "LIST",
+     "text, html, ooxml, odf, pdf, rtf, message, separated by commas; all; none"},
+    END,
+};
+
 static const struct emlfs_arg help_args[] = {
     {"COMMAND", 0, EMLFS_ARG_LIST, POS, NULL, "command to explain"},
     {"man", 0, EMLFS_ARG_FLAG, 0, NULL, "the manual page, as troff"},
@@ -103,7 +152,8 @@ const struct emlfs_command emlfs_commands[] = {
     {.name = "mount",
      .summary = "show an archive as a directory tree",
      .help =
-         "Mounts ARCHIVE on MOUNTPOINT, read-only. Each user sees the user archives they may "
+         "Mounts ARCHIVE on MOUNTPOINT. Mail is for reading only; Searches can be changed. Each "
+         "user sees the user archives they may "
          "read. While it is mounted, every other command runs inside the mount process; new mail "
          "appears by itself. Exit codes are those of mount(8). In /etc/fstab the type is "
          "fuse.emlfs.",
@@ -200,6 +250,85 @@ const struct emlfs_command emlfs_commands[] = {
      .right = EMLFS_RIGHT_ANYONE,
      .flags = EMLFS_COMMAND_ARCHIVE | EMLFS_COMMAND_BYTES,
      .run = emlfs_run_message_get},
+    {.name = "search",
+     .summary = "find messages",
+     .help =
+         "Looks for the messages of one user archive that QUERY describes; emlfs-query(7) explains "
+         "the query language. Several words are joined by blanks, and all must hold: 'from:alice "
+         "invoice'. Phrases need quotation marks that the shell leaves alone: 'subject:\"yearly "
+         "report\"'. Prints path, date, correspondent and subject, the message archived last "
+         "first. The path is that below a mount point.\n\n"
+         "A QUERY that begins with - (an exclusion) or with one of the words save, list, remove "
+         "and rename is written behind --: emlfs search -a ARCHIVE -- -draft, emlfs search -- "
+         "list.\n\n"
+         "Sorting needs memory: --sort takes at most 100,000 messages, with --limit any number. A "
+         "mistake in QUERY is shown with a caret below its place; the exit code is 1 then.\n\n"
+         "You search only archives that you may read; administrators and root do not read other "
+         "people's mail. New mail that is not indexed yet is indexed first, unless --no-wait is "
+         "given.",
+     .args = search_args,
+     .right = EMLFS_RIGHT_ANYONE,
+     .flags = EMLFS_COMMAND_ARCHIVE | EMLFS_COMMAND_INDEX,
+     .fields = "path,date,correspondent,subject",
+     .run = emlfs_run_search},
+    {.name = "search save",
+     .summary = "save a search under a name",
+     .help = "The search appears as the directory Searches/NAME of the user archive; what is in it "
+             "is looked up whenever it is opened, so lastmonth always means last month.",
+     .args = search_save_args,
+     .right = EMLFS_RIGHT_ANYONE,
+     .flags = EMLFS_COMMAND_ARCHIVE | EMLFS_COMMAND_INDEX | EMLFS_COMMAND_WRITES,
+     .run = emlfs_run_search_save},
+    {.name = "search list",
+     .summary = "list saved searches",
+     .help = "The form path marks queries in the form of directory names; see emlfs-query(7).",
+     .args = search_list_args,
+     .right = EMLFS_RIGHT_ANYONE,
+     .flags = EMLFS_COMMAND_ARCHIVE | EMLFS_COMMAND_INDEX,
+     .fields = "name,query,form,created,changed",
+     .run = emlfs_run_search_list},
+    {.name = "search remove",
+     .summary = "remove a saved search; no mail is touched",
+     .help = "What the search found stays where it is.",
+     .args = search_remove_args,
+     .right = EMLFS_RIGHT_ANYONE,
+     .flags = EMLFS_COMMAND_ARCHIVE | EMLFS_COMMAND_INDEX | EMLFS_COMMAND_WRITES,
+     .run = emlfs_run_search_remove},
+    {.name = "search rename",
+     .summary = "rename a saved search",
+     .help = "Names are different ignoring case.",
+     .args = search_rename_args,
+     .right = EMLFS_RIGHT_ANYONE,
+     .flags = EMLFS_COMMAND_ARCHIVE | EMLFS_COMMAND_INDEX | EMLFS_COMMAND_WRITES,
+     .run = emlfs_run_search_rename},
+    {.name = "index status",
+     .summary = "show how much of the mail can be searched",
+     .help = "For each store: messages that are indexed and that wait, parts whose text could not "
+             "be read and the commonest reasons. MailStore calls this: search index statistics.",
+     .args = no_args,
+     .right = EMLFS_RIGHT_ANYONE,
+     .flags = EMLFS_COMMAND_ARCHIVE | EMLFS_COMMAND_INDEX,
+     .fields = "store,indexed,waiting,problems,bytes,bytes_of_text,segments,kinds,reasons",
+     .run = emlfs_run_index_status},
+    {.name = "index rebuild",
+     .summary = "make the search index again",
+     .help = "Reads the mail again, with the settings of now. Ctrl-C stops it without damage; what "
+             "is missing then is indexed later by itself. Searching finds what is indexed already. "
+             "MailStore calls this: RebuildSelectedStoreIndexes.",
+     .args = index_rebuild_args,
+     .right = EMLFS_RIGHT_ADMIN,
+     .flags = EMLFS_COMMAND_ARCHIVE | EMLFS_COMMAND_INDEX | EMLFS_COMMAND_WRITES,
+     .fields = "store,indexed,waiting,problems,bytes,bytes_of_text,segments,kinds,reasons",
+     .run = emlfs_run_index_rebuild},
+    {.name = "index set",
+     .summary = "choose which kinds of attachments are indexed",
+     .help = "It holds for mail that is indexed from now on; index rebuild treats all mail so.",
+     .args = index_set_args,
+     .right = EMLFS_RIGHT_ADMIN,
+     .flags =
+         EMLFS_COMMAND_ARCHIVE | EMLFS_COMMAND_INDEX | EMLFS_COMMAND_WRITES | EMLFS_COMMAND_ONE,
+     .fields = "kinds",
+     .run = emlfs_run_index_set},
     {.name = "status",
      .summary = "show counts, size and state of an archive",
      .help = "Also tells whether the archive is mounted, and where. "

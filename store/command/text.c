@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <wchar.h>
 
 #define JSON_DEPTH_MAX 16
 
@@ -182,6 +183,21 @@ int emlfs_text_json_parse(struct emlfs_span bytes, struct json_object **ret, str
     }
     *ret = object;
     return 0;
+}
+
+size_t emlfs_text_columns(struct emlfs_span text)
+{
+    size_t columns = 0;
+
+    for (size_t i = 0; i < text.len;) {
+        uint32_t c = 0;
+        size_t n = utf8_decode(emlfs_span_of(text.data + i, text.len - i), &c);
+        int width = n ? wcwidth((wchar_t)c) : 1;
+
+        columns += width > 0 ? (size_t)width : 0;
+        i += n ? n : 1;
+    }
+    return columns;
 }
 
 void emlfs_text_time(int64_t ns, char ret[EMLFS_TEXT_TIME_MAX])

@@ -143,6 +143,16 @@ static void test_completion(void **state)
     assert_string_equal(reply, "rename remove\n");
     completion_run(path, "emlfs -a /x user add --un", reply, sizeof(reply));
     assert_string_equal(reply, "--unix-account\n");
+    completion_run(path, "emlfs sea", reply, sizeof(reply));
+    assert_string_equal(reply, "search\n");
+    completion_run(path, "emlfs search re", reply, sizeof(reply));
+    assert_string_equal(reply, "remove rename\n");
+    completion_run(path, "emlfs search save --repl", reply, sizeof(reply));
+    assert_string_equal(reply, "--replace\n");
+    completion_run(path, "emlfs search word --coun", reply, sizeof(reply));
+    assert_string_equal(reply, "--count\n");
+    completion_run(path, "emlfs search --so", reply, sizeof(reply));
+    assert_string_equal(reply, "--sort\n");
     completion_run(path, "emlfs import --dr", reply, sizeof(reply));
     assert_string_equal(reply, "--dry-run\n");
     completion_run(path, "emlfs status --js", reply, sizeof(reply));

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* search: who may look where, the query, results in the order asked for. */
+#include "search.h"
+
+#include <stdlib.h>
+
+#include "emlfs/text.h"
+
+#define SORT_MAX 100000u /* results that are sorted at once without --limit */
+
+/* ---- what the search commands share */
+
+struct own_archive {
+    struct emlfs_call *call;
+    const char *wanted; /* --user, or NULL */
+    struct emlfs_user *ret;
+    unsigned n;
+};
+
+static int own_archive_each(void *arg, const struct emlfs_user *user)
+{
+    struct own_archive *own = arg;
+
+    if ((own->wanted && strcmp(own->wanted, user->name) != 0) ||
+        !emlfs_bindings_may_read(own->call->bindings, &own->call->subject, user->id))
+        return 0;
+    *own->ret = *user;
+    own->n++;
+    return 0;
+}
+
+/* That a user archive exists is not told to those who may not read it. */
+int search_user(struct emlfs_call *call, struct emlfs_user *ret, struct emlfs_err *err)
+{
+    struct own_archive own = {
+        .call = call, .wanted = emlfs_args_text(call->args, "user"), .ret = ret};
+    int r = emlfs_user_walk(call->archive, own_archive_each, &own, err);
+
+    if (r < 0 || own.n == 1)
+        return r;
+    if (own.n > 1)
+        return emlfs_err_set(err, EINVAL, "search",
+                             "several user archives are yours: choose one with --user");
+    if (own.wanted)
+        return emlfs_err_set(err, ENOENT, "search", "no user archive %s that you may read",
+                             own.wanted);
+    return emlfs_err_set(err, ENOENT, "search", "no user archive belongs to your account");
+}
+
+int search_words(struct json_object *args, const char *name, struct emlfs_buf *out,
+                 struct emlfs_err *err)
+{
+    struct json_object *list = emlfs_args_list(args, name);
+    size_t n = list ? json_object_array_length(list) : 0;
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < n; i++)
+        r = emlfs_text_printf(out, "%s%s", i ? " " : "",
+                              json_object_get_string(json_object_array_get_idx(list, i)));
+    if (r == 0)
+        r = emlfs_buf_append_u8(out, '\0');
+    return r < 0 ? emlfs_err_set(err, EINVAL, "search", "a query has at most %u bytes",
+                                 EMLFS_QUERY_MAX_BYTES)
+                 : 0;
+}
+
+/* Two lines: the query, and a caret below the place. */
+static void mistake_show(struct emlfs_call *call, const char *text, unsigned at)
+{
+    EMLFS_BUF_CLEANUP struct emlfs_buf shown = EMLFS_BUF_INIT(64u << 10);
+    size_t len = strlen(text);
+    size_t columns;
+
+    if (!call->notice || emlfs_text_terminal(emlfs_span_of(text, at < len ? at : len), &shown) < 0)
+        return;
+    columns = emlfs_text_columns(emlfs_buf_view(&shown));
+    emlfs_buf_clear(&shown);
+    call->notice(call->arg, text);
+    if (emlfs_text_printf(&shown, "%*s^%c", (int)columns, "", '\0') == 0)
+        call->notice(call->arg, (const char *)shown.data);
+}
+
+int search_parse(struct emlfs_call *call, const char *text, struct emlfs_query **ret,
+                 struct emlfs_err *err)
+{
+    struct emlfs_query_mistake mistake = {0};
+    int r = emlfs_query_parse(emlfs_span_str(text), EMLFS_QUERY_PLAIN, ret, &mistake);
+
+    if (r == -EINVAL) {
+        mistake_show(call, text, mistake.at);
+        return emlfs_err_set(err, EINVAL, "search", "%s", mistake.text);
+    }
+    if (r == -E2BIG)
+        return emlfs_err_set(err, EINVAL, "search",
+                             "the query is too long: at most %u bytes, %u terms, %u words in one",
+                             EMLFS_QUERY_MAX_BYTES, EMLFS_QUERY_TERMS_MAX, EMLFS_QUERY_TOKENS_MAX);
+    return r < 0 ? emlfs_err_sys(err, -r, "search", "the query") : 0;
+}
+
+/* ---- running */
+
+struct run {
+    struct emlfs_call *call;
+    struct search_rows *rows;
+    struct search_sort *sort; /* NULL: as found */
+    enum search_order order;
+    uint64_t limit; /* 0: none */
+    uint64_t found;
+    struct emlfs_msg_id ids[SEARCH_BATCH];
+    unsigned n;
+    struct emlfs_err *err;
+};
+
+static int batch_sort(struct run *run)
+{
+    struct search_key keys[SEARCH_BATCH];
+    int r = search_rows_keys(run->rows, run->ids, run->n, run->order, keys, run->err);
+
+    for (unsigned i = 0; r == 0 && i < run->n; i++)
+        if (keys[i].id.v)
+            r = search_sort_add(run->sort, &keys[i]);
+    for (unsigned i = 0; i < run->n; i++)
+        free(keys[i].text);
+    return r;
+}
+
+static int batch_end(struct run *run)
+{
+    int r = 0;
+
+    if (run->n > 0)
+        r = run->sort ? batch_sort(run) : search_rows_put(run->rows, run->ids, run->n, run->err);
+    run->n = 0;
+    if (r == 0 && run->sort && run->limit == 0 && search_sort_overflowed(run->sort))
+        r = emlfs_err_set(run->err, E2BIG, "search",
+                          "more than %u messages match: narrow the query, or give --limit",
+                          SORT_MAX);
+    return r;
+}
+
+static int run_each(void *arg, struct emlfs_msg_id id)
+{
+    struct run *run = arg;
+    int r = 0;
+
+    run->ids[run->n++] = id;
+    run->found++;
+    if (run->n == SEARCH_BATCH)
+        r = batch_end(run);
+    if (r == 0 && !run->sort && run->limit > 0 && run->found == run->limit)
+        r = 1;
+    return r;
+}
+
+static int sorted_put(struct run *run)
+{
+    const struct search_key *keys;
+    size_t n = search_sort_result(run->sort, &keys);
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < n; i++) {
+        run->ids[run->n++] = keys[i].id;
+        if (run->n == SEARCH_BATCH || i + 1 == n) {
+            r = search_rows_put(run->rows, run->ids, run->n, run->err);
+            run->n = 0;
+        }
+    }
+    return r;
+}
+
+static int run_search(struct run *run, const struct emlfs_search *search)
+{
+    int r = emlfs_index_search(run->call->index, search, run_each, run, run->err);
+
+    r = r > 0 ? 0 : r;
+    if (r == 0)
+        r = batch_end(run);
+    return r == 0 && run->sort ? sorted_put(run) : r;
+}
+
+static int order_of(const char *text, enum search_order *ret, struct emlfs_err *err)
+{
+    *ret = SEARCH_ORDER_FOUND;
+    if (!text)
+        return 0;
+    if (strcmp(text, "date") == 0)
+        *ret = SEARCH_ORDER_DATE;
+    else if (strcmp(text, "from") == 0)
+        *ret = SEARCH_ORDER_FROM;
+    else if (strcmp(text, "subject") == 0)
+        *ret = SEARCH_ORDER_SUBJECT;
+    else
+        return emlfs_err_set(err, EINVAL, "search", "--sort: date, from or subject");
+    return 0;
+}
+
+static int results(struct emlfs_call *call, const struct emlfs_search *search,
+                   struct emlfs_err *err)
+{
+    struct run *run = calloc(1, sizeof(*run));
+    int r = run ? 0 : emlfs_err_set(err, ENOMEM, "search", "out of memory");
+
+    if (r < 0)
+        return r;
+    run->call = call;
+    run->err = err;
+    run->limit = emlfs_args_number(call->args, "limit", 0);
+    r = order_of(emlfs_args_text(call->args, "sort"), &run->order, err);
+    if (r == 0 && run->order != SEARCH_ORDER_FOUND && run->limit > SORT_MAX)
+        r = emlfs_err_set(err, EINVAL, "search", "--limit: at most %u with --sort", SORT_MAX);
+    if (r == 0)
+        r = search_rows_new(call, search->user, &run->rows, err);
+    if (r == 0 && run->order != SEARCH_ORDER_FOUND &&
+        search_sort_new(run->limit ? run->limit : SORT_MAX, &run->sort) < 0)
+        r = emlfs_err_set(err, ENOMEM, "search", "out of memory");
+    if (r == 0)
+        r = run_search(run, search);
+    search_sort_free(run->sort);
+    search_rows_free(run->rows);
+    free(run);
+    return r;
+}
+
+static int count(struct emlfs_call *call, const struct emlfs_search *search, struct emlfs_err *err)
+{
+    uint64_t n = 0;
+    int r = emlfs_index_count(call->index, search, &n, err);
+
+    if (r < 0)
+        return r;
+
+    struct json_object *row = json_object_new_object();
+
+    if (row)
+        emlfs_row_number(row, "count", n);
+    return emlfs_row_put(call, row, err);
+}
+
+int emlfs_run_search(struct emlfs_call *call, struct emlfs_err *err)
+{
+    EMLFS_BUF_CLEANUP struct emlfs_buf text = EMLFS_BUF_INIT(64u << 10);
+    struct emlfs_search search = {.cancel = call->progress ? call->progress->cancel : NULL};
+    struct emlfs_query *query = NULL;
+    struct emlfs_user user;
+    int r = search_words(call->args, "QUERY", &text, err);
+
+    if (r == 0)
+        r = search_parse(call, (const char *)text.data, &query, err);
+    if (r == 0)
+        r = search_user(call, &user, err);
+    if (r == 0 && !emlfs_args_flag(call->args, "no-wait"))
+        r = emlfs_index_catch_up(call->index, call->progress, err);
+    if (r == 0) {
+        search.query = query;
+        search.user = user.id;
+        r = emlfs_args_flag(call->args, "count") ? count(call, &search, err)
+                                                 : results(call, &search, err);
+    }
+    emlfs_query_free(query);
+    return r;
+}
