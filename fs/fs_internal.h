@@ -14,23 +14,73 @@
 #define FS_READ_MAX_BYTES (1u << 20)
 #define FS_CACHE_SEC 300.0
 #define FS_LITTER_SEC 3600.0
+#define FS_MOMENT_SEC 1.0 /* attributes of directories of searches: a path costs no question */
+#define FS_BRIEF_SEC 10.0 /* names in directories of results: a listing and what follows it */
 
 struct fs_invalidate;
 struct fs_prefetch;
 struct fs_log;
+struct fs_search;
+struct fs_dir;
 
 /* What every request handler gets as its userdata. */
 struct fs {
     struct emlfs_archive *archive;
     struct emlfs_bindings *bindings;
+    struct emlfs_index *index; /* NULL: it could not be opened */
+    struct emlfs_saved *saved; /* NULL exactly when index is */
     struct emlfs_view *view;
+    struct fs_invalidate *invalidate;
     struct fs_prefetch *prefetch; /* NULL with -o noprefetch */
+    struct fs_search *search;     /* NULL where there are no searches */
     struct fs_log *log;
     double archive_name_sec; /* how long the name of a user archive is cached: 0 with -o
                                 private_names */
 };
 
 extern const struct fuse_lowlevel_ops fs_ops;
+
+static inline struct fs *fs_of(fuse_req_t req)
+{
+    return fuse_req_userdata(req);
+}
+
+static inline struct emlfs_subject fs_subject_of(fuse_req_t req)
+{
+    const struct fuse_ctx *ctx = fuse_req_ctx(req);
+
+    return (struct emlfs_subject){.uid = ctx->uid, .gid = ctx->gid};
+}
+
+/* rc: negative. Damage is written to the log under the name of the node it was met at. */
+void fs_reply_error(fuse_req_t req, int rc, fuse_ino_t node, const struct emlfs_err *err);
+/* How long the kernel may remember the attributes. */
+static inline double fs_attr_sec(const struct emlfs_attr *attr)
+{
+    return attr->shared ? FS_CACHE_SEC : attr->brief ? FS_MOMENT_SEC : 0.0;
+}
+
+/* What the kernel is told about a name, and for how long it may remember it. */
+void fs_entry_of(const struct emlfs_attr *attr, struct fuse_entry_param *ret);
+
+/* Answer a look-up, on whatever thread. */
+void fs_lookup_answer(fuse_req_t req, fuse_ino_t parent, const char *name);
+
+/* Directories: fs_dir.c. */
+struct fs_listing {
+    struct fs_dir *dir;
+    size_t size;
+    off_t off;
+    bool plus;
+    const atomic_bool *cancel; /* NULL, or armed with fuse_req_interrupt_func: _answer disarms */
+};
+void fs_dir_answer(fuse_req_t req, fuse_ino_t node, const struct fs_listing *listing);
+void fs_dir_opendir(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *info);
+void fs_dir_readdir(fuse_req_t req, fuse_ino_t node, size_t size, off_t off,
+                    struct fuse_file_info *info);
+void fs_dir_readdirplus(fuse_req_t req, fuse_ino_t node, size_t size, off_t off,
+                        struct fuse_file_info *info);
+void fs_dir_releasedir(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *info);
 
 /*
  * Where errors of the mount process go: stderr in the foreground, syslog otherwise. Damage of one
@@ -48,9 +98,29 @@ void fs_log_damage(struct fs_log *log, emlfs_node node, const struct emlfs_err *
  */
 int fs_invalidate_start(struct fuse_session *session, struct fs_invalidate **ret);
 void fs_invalidate_notice(void *arg, struct emlfs_folder_id folder);
+/* How many notices came. What was read from the archive before one may be out of date after it. */
+uint64_t fs_invalidate_notices(const struct fs_invalidate *invalidate);
 /* End the thread (again: nothing); notices are still taken and ignored until _free. */
 void fs_invalidate_stop(struct fs_invalidate *invalidate);
 void fs_invalidate_free(struct fs_invalidate *invalidate);
+
+/*
+ * Searches run on threads of their own. _lookup and _listing take the request and answer it later.
+ * _stop answers what is left and ends the threads; NULL is allowed.
+ */
+int fs_search_start(struct fs_search **ret);
+void fs_search_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
+void fs_search_listing(fuse_req_t req, fuse_ino_t node, const struct fs_listing *listing);
+void fs_search_stop(struct fs_search *search);
+
+/*
+ * The index and the saved searches of fs: mount_index.c. After a failed _open both are NULL; _close
+ * ends what follows the archive and may be called without them.
+ */
+struct json_object;
+int fs_index_open(struct fs *fs, struct emlfs_err *err);
+void fs_index_status(struct fs *fs, struct json_object *to);
+int fs_index_close(struct fs *fs, struct emlfs_err *err);
 
 /*
  * Read-ahead. _opened and _missed are called by the request threads for messages: the kernel asked

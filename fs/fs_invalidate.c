@@ -17,6 +17,7 @@
 
 struct fs_invalidate {
     struct fuse_session *session;
+    atomic_uint_fast64_t notices;
     pthread_t thread;
     pthread_mutex_t lock; /* guards all below */
     pthread_cond_t wake;
@@ -51,6 +52,7 @@ void fs_invalidate_notice(void *arg, struct emlfs_folder_id folder)
     struct fs_invalidate *inv = arg;
     size_t word = folder.v / WORD_BITS;
 
+    atomic_fetch_add(&inv->notices, 1);
     pthread_mutex_lock(&inv->lock);
     if (folder.v > inv->highest)
         inv->highest = folder.v;
@@ -63,6 +65,11 @@ void fs_invalidate_notice(void *arg, struct emlfs_folder_id folder)
     inv->pending = true;
     pthread_cond_signal(&inv->wake);
     pthread_mutex_unlock(&inv->lock);
+}
+
+uint64_t fs_invalidate_notices(const struct fs_invalidate *inv)
+{
+    return atomic_load(&inv->notices);
 }
 
 /* Attributes and cached listing of one directory. -ENOENT (the kernel has no such inode) is fine.

@@ -27,7 +27,7 @@ static int fail(int code, const struct emlfs_err *err)
 
 static int remount(const struct emlfs_mount_request *request, const struct mount_options *options)
 {
-    const unsigned long flags = MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC;
+    unsigned long flags = MS_REMOUNT | MS_NOSUID | MS_NODEV | MS_NOEXEC;
     struct emlfs_err err = {.code = 0};
     char path[MOUNT_PATH_MAX];
     struct mount_entry entry;
@@ -39,9 +39,8 @@ static int remount(const struct emlfs_mount_request *request, const struct mount
         emlfs_err_set(&err, EINVAL, "mount", "%s: no emlfs is mounted here", path);
         return fail(MOUNT_FAILED, &err);
     }
-    if (options->read_write)
-        (void)fprintf(stderr, "emlfs: %s stays read-only: this version serves mail for reading\n",
-                      path);
+    if (options->read_only || (entry.read_only && !options->read_write))
+        flags |= MS_RDONLY;
     if (mount(NULL, path, NULL, flags, NULL) < 0) {
         emlfs_err_sys(&err, errno, "mount", "remounting %s", path);
         return fail(MOUNT_FAILED, &err);

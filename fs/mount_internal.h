@@ -17,7 +17,9 @@
 
 struct mount_options {
     bool remount;
-    bool read_write; /* "rw" was the last word of ro/rw */
+    bool read_only;   /* "ro" was the last word of ro/rw */
+    bool read_write;  /* "rw" was */
+    bool no_searches; /* no Searches, no .query */
     bool strict_root;
     bool noprefetch;
     bool private_names; /* hide the names of user archives from other accounts */
@@ -33,6 +35,7 @@ struct mount_entry {
     char device[32]; /* "MAJOR:MINOR" */
     char type[64];
     char source[MOUNT_PATH_MAX];
+    bool read_only;
 };
 /* path: absolute, canonical. -ENOENT when nothing is mounted exactly there. */
 int mount_table_find(const char *path, struct mount_entry *ret);

@@ -12,6 +12,7 @@ enum option_act {
     OPTION_STRICT_ROOT,
     OPTION_NOPREFETCH,
     OPTION_PRIVATE_NAMES,
+    OPTION_NO_SEARCHES,
 };
 
 /* name ends with '=': takes a value. With '*': any name that begins so. */
@@ -31,6 +32,7 @@ static const struct option_row option_table[] = {
     {"strict_root", OPTION_STRICT_ROOT},
     {"noprefetch", OPTION_NOPREFETCH},
     {"private_names", OPTION_PRIVATE_NAMES},
+    {"no_searches", OPTION_NO_SEARCHES},
     {"uid=", OPTION_OWNER},
     {"gid=", OPTION_OWNER},
     {"umask=", OPTION_OWNER},
@@ -115,10 +117,9 @@ static void option_apply(enum option_act act, struct mount_options *ret)
         ret->warn_owner = true;
         break;
     case OPTION_RO:
-        ret->read_write = false;
-        break;
     case OPTION_RW:
-        ret->read_write = true;
+        ret->read_only = act == OPTION_RO;
+        ret->read_write = act == OPTION_RW;
         break;
     case OPTION_REMOUNT:
         ret->remount = true;
@@ -131,6 +132,9 @@ static void option_apply(enum option_act act, struct mount_options *ret)
         break;
     case OPTION_PRIVATE_NAMES:
         ret->private_names = true;
+        break;
+    case OPTION_NO_SEARCHES:
+        ret->no_searches = true;
         break;
     }
 }

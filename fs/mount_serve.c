@@ -35,7 +35,6 @@ struct server {
     struct mount_job *job;
     struct fs fs;
     struct fuse_session *session;
-    struct fs_invalidate *invalidate;
     struct emlfs_control *control;
     int64_t since_sec;
     struct fs_loop *loop;
@@ -46,6 +45,16 @@ struct server {
 
 /* ---- what others ask the mount process */
 
+/* As it is now, after whatever remounts; asking the mount itself could wait for this answer. */
+static bool is_read_only(const struct mount_job *job)
+{
+    struct mount_entry entry;
+
+    if (!job->premounted && mount_table_find(job->mountpoint, &entry) == 0)
+        return entry.read_only;
+    return job->options.read_only;
+}
+
 static int status_fill(struct server *server, struct json_object *to)
 {
     const struct mount_job *job = server->job;
@@ -53,7 +62,7 @@ static int status_fill(struct server *server, struct json_object *to)
     json_object_object_add(to, "mountpoint",
                            json_object_new_string(job->premounted ? "" : job->mountpoint));
     json_object_object_add(to, "since_sec", json_object_new_int64(server->since_sec));
-    json_object_object_add(to, "read_only", json_object_new_boolean(1));
+    json_object_object_add(to, "read_only", json_object_new_boolean(is_read_only(job)));
     json_object_object_add(to, "strict_root", json_object_new_boolean(job->options.strict_root));
     json_object_object_add(to, "prefetch", json_object_new_boolean(!job->options.noprefetch));
     return 0;
@@ -97,6 +106,7 @@ static int server_status(void *arg, struct emlfs_buf *ret_json)
     json_object_object_add(root, "pid", json_object_new_int64(getpid()));
     status_fill(server, root);
     status_prefetch(server, root);
+    fs_index_status(&server->fs, root);
     text = json_object_to_json_string_ext(root,
                                           JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE);
     rc = text ? emlfs_buf_append(ret_json, text, strlen(text)) : -ENOMEM;
@@ -133,6 +143,7 @@ static int server_open(struct server *server, struct emlfs_err *err)
         .status = server_status,
         .status_arg = server,
     };
+    struct emlfs_err lost = {.code = 0};
     int rc;
 
     rc = emlfs_archive_open(&options, &server->fs.archive, err);
@@ -141,8 +152,14 @@ static int server_open(struct server *server, struct emlfs_err *err)
     rc = emlfs_bindings_new(server->fs.archive, &server->fs.bindings);
     if (rc < 0)
         return emlfs_err_sys(err, -rc, "mount", "account bindings");
+    if (fs_index_open(&server->fs, &lost) < 0)
+        fs_log_text(server->fs.log, LOG_ERR, "without searches: %s", lost.text);
     view.archive = server->fs.archive;
     view.bindings = server->fs.bindings;
+    if (!server->job->options.no_searches) {
+        view.index = server->fs.index;
+        view.saved = server->fs.saved;
+    }
     return emlfs_view_new(&view, &server->fs.view, err);
 }
 
@@ -151,7 +168,8 @@ static int session_options(const struct mount_job *job, char **ret)
     char source[MOUNT_PATH_MAX + 8];
 
     (void)snprintf(source, sizeof(source), "fsname=%s", job->source);
-    if (fuse_opt_add_opt(ret, "ro,nosuid,nodev,noexec,allow_other,default_permissions") < 0 ||
+    if (fuse_opt_add_opt(ret, job->options.read_only ? "ro" : "rw") < 0 ||
+        fuse_opt_add_opt(ret, "nosuid,nodev,noexec,allow_other,default_permissions") < 0 ||
         fuse_opt_add_opt(ret, "max_read=1048576,subtype=emlfs") < 0 ||
         fuse_opt_add_opt_escaped(ret, source) < 0)
         return -ENOMEM;
@@ -202,18 +220,27 @@ static int server_threads(struct server *server, struct emlfs_err *err)
     const struct emlfs_control_options options = {
         .archive = server->fs.archive,
         .bindings = server->fs.bindings,
+        .index = server->fs.index,
+        .saved = server->fs.saved,
         .unmount = server_unmount,
         .mount_status = server_mount_status,
         .arg = server,
     };
     int rc;
 
-    rc = fs_invalidate_start(server->session, &server->invalidate);
+    rc = fs_invalidate_start(server->session, &server->fs.invalidate);
     if (rc == 0 && !server->job->options.noprefetch)
         rc = fs_prefetch_start(server->session, server->fs.archive, &server->fs.prefetch);
+    if (rc == 0 && server->fs.index)
+        rc = fs_search_start(&server->fs.search);
     if (rc < 0)
         return emlfs_err_sys(err, -rc, "mount", "starting threads");
-    emlfs_archive_subscribe(server->fs.archive, fs_invalidate_notice, server->invalidate);
+    if (server->fs.index) {
+        rc = emlfs_index_follow(server->fs.index, err);
+        if (rc < 0)
+            return rc;
+    }
+    emlfs_archive_subscribe(server->fs.archive, fs_invalidate_notice, server->fs.invalidate);
     return emlfs_control_start(&options, &server->control, err);
 }
 
@@ -239,7 +266,7 @@ static void *signal_run(void *arg)
     sigwait(&signals, &signo);
     if (!atomic_load(&server->ended)) {
         fs_prefetch_stop(server->fs.prefetch);
-        fs_invalidate_stop(server->invalidate);
+        fs_invalidate_stop(server->fs.invalidate);
         fs_loop_end(server->loop);
     }
     return NULL;
@@ -260,6 +287,7 @@ static int server_signals(struct server *server, struct emlfs_err *err)
 /* In reverse order of making. */
 static int server_close(struct server *server, struct emlfs_err *err)
 {
+    struct emlfs_err lost = {.code = 0};
     int rc = 0;
 
     atomic_store(&server->ended, true);
@@ -269,8 +297,9 @@ static int server_close(struct server *server, struct emlfs_err *err)
     }
     if (server->fs.prefetch)
         fs_prefetch_stop(server->fs.prefetch);
-    if (server->invalidate)
-        fs_invalidate_stop(server->invalidate);
+    if (server->fs.invalidate)
+        fs_invalidate_stop(server->fs.invalidate);
+    fs_search_stop(server->fs.search);
     if (server->mounted)
         fuse_session_unmount(server->session);
     if (server->control)
@@ -281,12 +310,14 @@ static int server_close(struct server *server, struct emlfs_err *err)
     if (server->session)
         fuse_session_destroy(server->session);
     emlfs_view_free(server->fs.view);
+    if (fs_index_close(&server->fs, &lost) < 0)
+        fs_log_text(server->fs.log, LOG_WARNING, "closing the index: %s", lost.text);
     if (server->fs.bindings)
         emlfs_bindings_free(server->fs.bindings);
     if (server->fs.archive)
         rc = emlfs_archive_close(server->fs.archive, err);
     fs_prefetch_free(server->fs.prefetch);
-    fs_invalidate_free(server->invalidate);
+    fs_invalidate_free(server->fs.invalidate);
     return rc;
 }
 

@@ -43,6 +43,18 @@ static bool field_copy(const char **text, char *out, size_t size)
     return true;
 }
 
+/* Is "ro" one of the words of options? */
+static bool options_read_only(const char *options)
+{
+    while (options) {
+        if (strncmp(options, "ro", 2) == 0 && (options[2] == ',' || options[2] == '\0'))
+            return true;
+        options = strchr(options, ',');
+        options += options != NULL;
+    }
+    return false;
+}
+
 /*
  * "36 35 98:0 /root /mount/point options [tags...] - type source superoptions" (proc(5)).
  */
@@ -52,12 +64,13 @@ static bool line_parse(const char *line, char *point, size_t size, struct mount_
 
     if (!field_copy(&line, skip, sizeof(skip)) || !field_copy(&line, skip, sizeof(skip)) ||
         !field_copy(&line, ret->device, sizeof(ret->device)) ||
-        !field_copy(&line, skip, sizeof(skip)) || !field_copy(&line, point, size))
+        !field_copy(&line, skip, sizeof(skip)) || !field_copy(&line, point, size) ||
+        !field_copy(&line, skip, sizeof(skip)))
         return false;
-    do {
+    ret->read_only = options_read_only(skip);
+    while (strcmp(skip, "-") != 0)
         if (!*line || *line == '\n' || !field_copy(&line, skip, sizeof(skip)))
             return false;
-    } while (strcmp(skip, "-") != 0);
     return field_copy(&line, ret->type, sizeof(ret->type)) &&
            field_copy(&line, ret->source, sizeof(ret->source));
 }

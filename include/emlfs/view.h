@@ -5,7 +5,9 @@
 #include <sys/stat.h>
 
 #include "emlfs/archive.h"
+#include "emlfs/index.h"
 #include "emlfs/policy.h"
+#include "emlfs/saved.h"
 
 /*
  * The tree as a user sees it, without FUSE. Node ids are computed, never tabled, so forgetting a
@@ -13,11 +15,26 @@
  *
  *   1                                   the root
  *   bits 63-62 = 00, small numbers      fixed nodes: .emlfs, status.json, by-id
+ *   bits 63-56 = 1, 47-32 user          Searches of a user archive
+ *   bits 63-56 = 2, 47-32 user          .query of a user archive
+ *   bits 63-56 = 3, 47-32 user, 31-0    a saved search by its id
+ *   bits 63-56 = 4, 55-0                .query/TEXT: a hash of user and text
  *   bits 63-62 = 01, bits 31-0          folder (and user archive) by folder id
  *   bit 63 = 1, 62-47 user, 46-32 store, 31-0 number   message in a user archive
  *
  * st_ino is the node id for directories, and for messages the message id with bit 63 set: the same
- * for every user archive, so hard links show as such.
+ * for every user archive, so hard links show as such. Where there are searches, st_nlink counts one
+ * more than the entries of the message: a number that is stable and true for tools, which ask only
+ * whether there may be another name.
+ *
+ * The one exception to "computed": the view keeps the last 1,024 texts that were looked up in any
+ * .query. Each costs its length and some 50 bytes. When one more comes, the one that was not used
+ * for longest is forgotten, and its node answers ESTALE: the kernel then looks the name up again,
+ * which gives the same node.
+ *
+ * Searches (listed) and .query (not listed) lie below each user archive. A search is a directory of
+ * the entries that match when it is looked at, newest first, with the names, nodes and attributes
+ * that they have in the folders.
  *
  * Every call decides by subject, whatever the kernel's mode check said before.
  */
@@ -28,8 +45,10 @@ struct emlfs_view;
 struct emlfs_view_options {
     struct emlfs_archive *archive;
     struct emlfs_bindings *bindings;
-    bool private_names; /* hide the top directories of user archives from other accounts */
-    bool strict_root;   /* uid 0 is refused even by attribute caches: shorter time-outs */
+    struct emlfs_index *index; /* NULL: there are no searches */
+    struct emlfs_saved *saved; /* NULL exactly when index is */
+    bool private_names;        /* hide the top directories of user archives from other accounts */
+    bool strict_root;          /* uid 0 is refused even by attribute caches: shorter time-outs */
     /* Text of .emlfs/status.json; called at open. */
     int (*status)(void *arg, struct emlfs_buf *ret_json);
     void *status_arg;
@@ -42,9 +61,14 @@ struct emlfs_attr {
     emlfs_node node;
     struct stat st;   /* complete, for the reply */
     bool shared;      /* every caller who gets here sees the same: may be cached long */
+    bool brief;       /* the attributes may be a second old */
     bool name_shared; /* so does the name under which it was found */
+    bool name_brief;  /* the name was right just now, and is forgotten after seconds */
 };
-/* errno as DESIGN's table: ENOENT where the caller may not know, EACCES, EIO for damage. */
+/*
+ * errno as DESIGN's table: ENOENT where the caller may not know, EACCES, EIO for damage; below
+ * .query EINVAL for what is no query, ENAMETOOLONG, ESTALE.
+ */
 int emlfs_view_lookup(struct emlfs_view *view, const struct emlfs_subject *subject,
                       emlfs_node parent, const char *name, struct emlfs_attr *ret,
                       struct emlfs_err *err);
@@ -68,6 +92,24 @@ void emlfs_view_dir_free(struct emlfs_view_dir *dir);
 int emlfs_view_dir_next(struct emlfs_view_dir *dir, uint64_t off, const char **ret_name,
                         struct emlfs_attr *ret, uint64_t *ret_off, struct emlfs_err *err);
 
+/* From now on -EINTR from _next when *cancel is set while it searches. NULL: never. */
+void emlfs_view_dir_cancel(struct emlfs_view_dir *dir, const atomic_bool *cancel);
+
+/*
+ * Changes. Only Searches can be changed, by those who may read the archive: mkdir saves the search
+ * that name says (EMLFS_QUERY_PATH) under that name, rmdir removes a search and never mail, rename
+ * gives one another name. EINVAL: not a query, or not a name; EEXIST; ENOSPC: too many searches;
+ * EACCES: desktop litter; EROFS: any other place.
+ */
+int emlfs_view_mkdir(struct emlfs_view *view, const struct emlfs_subject *subject,
+                     emlfs_node parent, const char *name, struct emlfs_attr *ret,
+                     struct emlfs_err *err);
+int emlfs_view_rmdir(struct emlfs_view *view, const struct emlfs_subject *subject,
+                     emlfs_node parent, const char *name, struct emlfs_err *err);
+int emlfs_view_rename(struct emlfs_view *view, const struct emlfs_subject *subject,
+                      emlfs_node parent, const char *name, const char *new_name,
+                      struct emlfs_err *err);
+
 /* File handle. */
 struct emlfs_view_file;
 int emlfs_view_file_open(struct emlfs_view *view, const struct emlfs_subject *subject,
@@ -83,5 +125,12 @@ emlfs_node emlfs_view_message_node(struct emlfs_user_id user, struct emlfs_msg_i
 /* True for a directory whose listing is the same for every caller who may open it. */
 bool emlfs_view_node_dir_shared(emlfs_node node);
 emlfs_node emlfs_view_folder_node(struct emlfs_folder_id folder);
+emlfs_node emlfs_view_searches_node(struct emlfs_user_id user);
+/* A directory of results: looking up a name in it and listing it run a search. */
+bool emlfs_view_node_results(emlfs_node node);
+/* A Searches directory: what can be changed. */
+bool emlfs_view_node_writable(emlfs_node node);
+/* A .query directory: every name in it is a query. */
+bool emlfs_view_node_queries(emlfs_node node);
 
 #endif

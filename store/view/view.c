@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The tree as a caller sees it: names, attributes, and the right to see them.
+ * The tree as a caller sees it: names, attributes, and the right to see them. Searches are
+ * view_search.c's.
  *
  * V1  Every function decides by its subject, whatever the kernel's mode check said before.
  * V2  Of a user archive whose mail the caller may not read, nothing is listed and nothing below it
@@ -12,24 +13,49 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "view_internal.h"
+#include "emlfs/feed.h"
+#include "view_search.h"
+
+/* The archive's word after each commit. */
+static void view_note_commit(void *arg)
+{
+    struct emlfs_view *view = arg;
+
+    atomic_fetch_add(&view->epoch, 1);
+}
 
 int emlfs_view_new(const struct emlfs_view_options *options, struct emlfs_view **ret,
                    struct emlfs_err *err)
 {
     struct emlfs_view *view = calloc(1, sizeof(*view));
+    int rc;
 
     if (!view)
         return emlfs_err_set(err, ENOMEM, "view", "out of memory");
     view->options = *options;
     view->gid = 0;
     atomic_init(&view->readers, 0);
+    atomic_init(&view->epoch, 0);
+    rc = view_queries_init(&view->queries);
+    if (rc == 0)
+        rc = emlfs_archive_watch(options->archive, view_note_commit, view);
+    if (rc < 0) {
+        view_queries_free(&view->queries);
+        free(view);
+        return emlfs_err_sys(err, -rc, "view", "no view");
+    }
+    pthread_mutex_init(&view->changed_lock, NULL);
     *ret = view;
     return 0;
 }
 
 void emlfs_view_free(struct emlfs_view *view)
 {
+    if (!view)
+        return;
+    emlfs_archive_unwatch(view->options.archive, view_note_commit, view);
+    pthread_mutex_destroy(&view->changed_lock);
+    view_queries_free(&view->queries);
     free(view);
 }
 
@@ -171,8 +197,8 @@ static int lookup_in_folder(struct emlfs_view *view, const struct emlfs_subject 
         rc = view_check_read(view, subject, owner.user, err);
     if (rc < 0)
         return rc;
-    rc = -ENOENT;
-    if (looks_like_message(name)) {
+    rc = owner.top && view_search_top(view, owner.user, name, ret) ? 0 : -ENOENT;
+    if (rc == -ENOENT && looks_like_message(name)) {
         rc = emlfs_archive_entry_lookup(archive, parent, name, &entry, err);
         if (rc == 0)
             view_attr_entry(view, &entry, view_uid(view, entry.user), ret);
@@ -195,7 +221,7 @@ int emlfs_view_lookup(struct emlfs_view *view, const struct emlfs_subject *subje
 
     if (strlen(name) > 255)
         return emlfs_err_set(err, ENAMETOOLONG, "view", "name too long");
-    if (strlen(name) > EMLFS_NAME_MAX_BYTES)
+    if (strlen(name) > EMLFS_NAME_MAX_BYTES && at.kind != VIEW_QUERIES)
         return emlfs_err_set(err, ENOENT, "view", "no such name");
     switch (at.kind) {
     case VIEW_ROOT:
@@ -206,6 +232,11 @@ int emlfs_view_lookup(struct emlfs_view *view, const struct emlfs_subject *subje
         return lookup_by_id(view, subject, name, ret, err);
     case VIEW_FOLDER:
         return lookup_in_folder(view, subject, at.folder, name, ret, err);
+    case VIEW_SEARCHES:
+    case VIEW_QUERIES:
+    case VIEW_SAVED:
+    case VIEW_QUERY:
+        return view_search_lookup(view, subject, &at, name, ret, err);
     case VIEW_NONE:
         return emlfs_err_set(err, ENOENT, "view", "no such directory");
     default:
@@ -258,6 +289,11 @@ int emlfs_view_getattr(struct emlfs_view *view, const struct emlfs_subject *subj
         return getattr_folder(view, subject, at.folder, ret, err);
     case VIEW_MESSAGE:
         return getattr_message(view, subject, &at, ret, err);
+    case VIEW_SEARCHES:
+    case VIEW_QUERIES:
+    case VIEW_SAVED:
+    case VIEW_QUERY:
+        return view_search_getattr(view, subject, &at, node, ret, err);
     default:
         view_attr_fixed(view, node, ret);
         return 0;
@@ -279,6 +315,11 @@ int emlfs_view_access(struct emlfs_view *view, const struct emlfs_subject *subje
         return rc < 0 ? rc : view_check_read(view, subject, owner.user, err);
     case VIEW_MESSAGE:
         return view_check_read(view, subject, at.user, err);
+    case VIEW_SEARCHES:
+    case VIEW_QUERIES:
+    case VIEW_SAVED:
+    case VIEW_QUERY:
+        return view_search_access(view, subject, &at, err);
     default:
         return 0;
     }

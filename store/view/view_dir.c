@@ -7,20 +7,23 @@
  *     twice that stayed.
  * D2  The right to list is decided when the handle is opened; what the root lists, for each name.
  *
- * Positions: 1 ".", 2 "..", then in .emlfs 3 and 4, in folders 1<<48 | folder id for subfolders and
- * 1<<49 | store<<32 | number for messages.
+ * Positions: 1 ".", 2 "..", then in .emlfs 3 and 4, in user archives 3 for Searches, in folders
+ * 1<<48 | folder id for subfolders and 1<<49 | store<<32 | number for messages, in Searches
+ * 1<<48 | search id, in searches 1<<50 - (store<<32 | number): newest first.
  */
 #include <stdlib.h>
 
-#include "view_internal.h"
+#include "view_search.h"
 
 #define DIR_BATCH 128u
 #define OFF_DOT 1u
 #define OFF_DOTDOT 2u
 #define OFF_STATUS 3u
 #define OFF_BY_ID 4u
+#define OFF_SEARCHES 3u
 #define OFF_FOLDER (1ull << 48)
 #define OFF_MESSAGE (1ull << 49)
+#define OFF_RESULT_TOP (1ull << 50)
 
 struct emlfs_view_dir {
     struct emlfs_view *view;
@@ -32,7 +35,10 @@ struct emlfs_view_dir {
     struct emlfs_folder folder; /* the subfolder returned last: holds its name */
     struct emlfs_entry *batch;  /* DIR_BATCH, made when the first message is asked for */
     unsigned batch_n;
-    unsigned batch_pos; /* the entry returned last is batch[batch_pos - 1] */
+    unsigned batch_pos;              /* the entry returned last is batch[batch_pos - 1] */
+    struct emlfs_saved_search saved; /* the search returned last: holds its name */
+    struct view_results *results;    /* VIEW_SAVED, VIEW_QUERY; made when first asked */
+    const atomic_bool *cancel;
 };
 
 static int dir_open_folder(struct emlfs_view_dir *dir, struct emlfs_err *err)
@@ -50,6 +56,20 @@ static int dir_open_folder(struct emlfs_view_dir *dir, struct emlfs_err *err)
     dir->parent = folder.parent.v ? emlfs_view_folder_node(folder.parent) : EMLFS_NODE_ROOT;
     dir->uid = view_uid(dir->view, dir->owner.user);
     return 0;
+}
+
+/* Nothing is searched yet: opening must not wait. */
+static int dir_open_search(struct emlfs_view_dir *dir, struct emlfs_err *err)
+{
+    struct emlfs_user_id user;
+    int rc;
+
+    rc = view_search_user(dir->view, &dir->subject, &dir->at, &user, err);
+    if (rc < 0)
+        return rc;
+    dir->owner.user = user;
+    dir->uid = view_uid(dir->view, user);
+    return view_search_parent(dir->view, &dir->at, user, &dir->parent, err);
 }
 
 int emlfs_view_dir_open(struct emlfs_view *view, const struct emlfs_subject *subject,
@@ -73,6 +93,8 @@ int emlfs_view_dir_open(struct emlfs_view *view, const struct emlfs_subject *sub
     dir->parent = at.kind == VIEW_BY_ID ? VIEW_NODE_CONTROL : EMLFS_NODE_ROOT;
     if (at.kind == VIEW_FOLDER)
         rc = dir_open_folder(dir, err);
+    else if (view_kind_is_search(at.kind))
+        rc = dir_open_search(dir, err);
     if (rc < 0) {
         emlfs_view_dir_free(dir);
         return rc;
@@ -85,6 +107,7 @@ void emlfs_view_dir_free(struct emlfs_view_dir *dir)
 {
     if (!dir)
         return;
+    view_results_free(dir->results);
     free(dir->batch);
     free(dir);
 }
@@ -217,12 +240,75 @@ static int dir_message(struct emlfs_view_dir *dir, uint64_t off, const char **re
     return 0;
 }
 
+static int dir_searches(struct emlfs_view_dir *dir, uint64_t off, const char **ret_name,
+                        struct emlfs_attr *ret, uint64_t *ret_off)
+{
+    struct emlfs_saved_id after = {off & OFF_FOLDER ? (uint32_t)off : 0};
+    int rc = emlfs_saved_next(dir->view->options.saved, dir->at.user, after, &dir->saved);
+
+    if (rc < 0)
+        return view_errno(rc);
+    *ret_name = dir->saved.name;
+    *ret_off = OFF_FOLDER | dir->saved.id.v;
+    view_attr_saved(dir->view, &dir->saved, ret);
+    return 0;
+}
+
+static int results_open(struct emlfs_view_dir *dir, struct emlfs_err *err)
+{
+    struct view_search search;
+    int rc;
+
+    rc = view_search_open(dir->view, &dir->subject, &dir->at, &search, err);
+    if (rc < 0)
+        return rc;
+    rc = view_results_new(&search, &dir->results);
+    if (rc < 0) {
+        view_search_close(&search);
+        return emlfs_err_set(err, ENOMEM, "view", "out of memory");
+    }
+    return 0;
+}
+
+static int dir_result(struct emlfs_view_dir *dir, uint64_t off, const char **ret_name,
+                      struct emlfs_attr *ret, uint64_t *ret_off, struct emlfs_err *err)
+{
+    struct emlfs_msg_id after = {0};
+    const struct emlfs_entry *entry;
+    int rc;
+
+    if (off > OFF_MESSAGE)
+        after = message_at(OFF_MESSAGE | (OFF_RESULT_TOP - off));
+    rc = dir->results ? 0 : results_open(dir, err);
+    if (rc < 0)
+        return rc;
+    view_results_cancel(dir->results, dir->cancel);
+    rc = view_results_next(dir->view, dir->results, after, &entry, err);
+    if (rc < 0)
+        return rc;
+    *ret_name = entry->name;
+    *ret_off = OFF_RESULT_TOP - (message_off(entry->id) - OFF_MESSAGE);
+    view_attr_result(dir->view, entry, dir->uid, ret);
+    return 0;
+}
+
+void emlfs_view_dir_cancel(struct emlfs_view_dir *dir, const atomic_bool *cancel)
+{
+    dir->cancel = cancel;
+}
+
 static int dir_folder(struct emlfs_view_dir *dir, uint64_t off, const char **ret_name,
                       struct emlfs_attr *ret, uint64_t *ret_off, struct emlfs_err *err)
 {
     int rc = -ENOENT;
 
-    if (!(off & OFF_MESSAGE))
+    if (off == OFF_DOTDOT && dir->owner.top &&
+        view_search_top(dir->view, dir->owner.user, VIEW_SEARCHES_NAME, ret)) {
+        *ret_name = VIEW_SEARCHES_NAME;
+        *ret_off = OFF_SEARCHES;
+        rc = 0;
+    }
+    if (rc == -ENOENT && !(off & OFF_MESSAGE))
         rc = dir_subfolder(dir, off, ret_name, ret, ret_off, err);
     if (rc == -ENOENT)
         rc = dir_message(dir, off, ret_name, ret, ret_off, err);
@@ -246,6 +332,11 @@ int emlfs_view_dir_next(struct emlfs_view_dir *dir, uint64_t off, const char **r
         return dir_control(dir, off, ret_name, ret, ret_off);
     case VIEW_FOLDER:
         return dir_folder(dir, off, ret_name, ret, ret_off, err);
+    case VIEW_SEARCHES:
+        return dir_searches(dir, off, ret_name, ret, ret_off);
+    case VIEW_SAVED:
+    case VIEW_QUERY:
+        return dir_result(dir, off, ret_name, ret, ret_off, err);
     default:
         return -ENOENT;
     }

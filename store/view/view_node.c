@@ -13,6 +13,45 @@
 #define NODE_TAG_MESSAGE (1ull << 63)
 #define NS_PER_SEC 1000000000ll
 
+static emlfs_node search_node(uint64_t tag, struct emlfs_user_id user, uint32_t saved)
+{
+    return tag | (uint64_t)user.v << 32 | saved;
+}
+
+emlfs_node emlfs_view_searches_node(struct emlfs_user_id user)
+{
+    return search_node(VIEW_TAG_SEARCHES, user, 0);
+}
+
+emlfs_node view_queries_node(struct emlfs_user_id user)
+{
+    return search_node(VIEW_TAG_QUERIES, user, 0);
+}
+
+emlfs_node view_saved_node(struct emlfs_user_id user, uint32_t saved)
+{
+    return search_node(VIEW_TAG_SAVED, user, saved);
+}
+
+/* A node with bits 63-62 clear that is none of the fixed ones. */
+static struct view_node search_decode(emlfs_node node)
+{
+    struct view_node ret = {.kind = VIEW_NONE};
+
+    ret.user.v = (uint16_t)(node >> 32);
+    ret.saved = (uint32_t)node;
+    ret.text = node;
+    if ((node & VIEW_TAG_SEARCH_MASK) == VIEW_TAG_QUERY)
+        ret.kind = VIEW_QUERY;
+    else if (node == emlfs_view_searches_node(ret.user))
+        ret.kind = VIEW_SEARCHES;
+    else if (node == view_queries_node(ret.user))
+        ret.kind = VIEW_QUERIES;
+    else if (ret.saved && node == view_saved_node(ret.user, ret.saved))
+        ret.kind = VIEW_SAVED;
+    return ret;
+}
+
 struct view_node view_node_decode(emlfs_node node)
 {
     struct view_node ret = {.kind = VIEW_NONE};
@@ -33,6 +72,8 @@ struct view_node view_node_decode(emlfs_node node)
         ret.kind = VIEW_STATUS;
     } else if (node == VIEW_NODE_BY_ID) {
         ret.kind = VIEW_BY_ID;
+    } else {
+        ret = search_decode(node);
     }
     return ret;
 }
@@ -58,6 +99,23 @@ emlfs_node emlfs_view_message_node(struct emlfs_user_id user, struct emlfs_msg_i
 emlfs_node emlfs_view_folder_node(struct emlfs_folder_id folder)
 {
     return NODE_TAG_FOLDER | folder.v;
+}
+
+bool emlfs_view_node_results(emlfs_node node)
+{
+    enum view_kind kind = view_node_decode(node).kind;
+
+    return kind == VIEW_SAVED || kind == VIEW_QUERY;
+}
+
+bool emlfs_view_node_writable(emlfs_node node)
+{
+    return view_node_decode(node).kind == VIEW_SEARCHES;
+}
+
+bool emlfs_view_node_queries(emlfs_node node)
+{
+    return view_node_decode(node).kind == VIEW_QUERIES;
 }
 
 bool emlfs_view_node_dir_shared(emlfs_node node)
@@ -116,7 +174,7 @@ void view_attr_folder(struct emlfs_view *view, const struct emlfs_folder *folder
     *ret = (struct emlfs_attr){.node = emlfs_view_folder_node(folder->id), .shared = true};
     ret->name_shared = folder->parent.v != 0;
     ret->st.st_ino = ret->node;
-    ret->st.st_mode = S_IFDIR | 0550;
+    ret->st.st_mode = S_IFDIR | 0750; /* so that the owner hears EROFS, and from the view */
     ret->st.st_nlink = 1; /* "unknown": nobody may conclude from it that there are no subfolders */
     ret->st.st_uid = owner;
     ret->st.st_gid = view->gid;
@@ -132,7 +190,7 @@ void view_attr_entry(struct emlfs_view *view, const struct emlfs_entry *entry, u
     ret->name_shared = true;
     ret->st.st_ino = entry->id.v | NODE_TAG_MESSAGE;
     ret->st.st_mode = S_IFREG | 0440;
-    ret->st.st_nlink = entry->nlink ? entry->nlink : 1;
+    ret->st.st_nlink = (entry->nlink ? entry->nlink : 1) + (view->options.index ? 1 : 0);
     ret->st.st_uid = owner;
     ret->st.st_gid = view->gid;
     ret->st.st_size = (off_t)entry->size_bytes;

@@ -206,7 +206,7 @@ class Site:
         """Sorted SHA-256 of everything that was loaded for user."""
         return sorted(sha_of(path) for path in files_below(os.path.join(self.source, user)))
 
-    def mount(self, options="ro", check=True, **more):
+    def mount(self, options="rw", check=True, **more):
         return self.emlfs("mount", self.archive, self.mnt, "-o", options, check=check, **more)
 
     def umount(self, check=True):
@@ -236,7 +236,7 @@ class Site:
 class MountTest(unittest.TestCase):
     """A test class over one Site; OPTIONS None: the tests mount by themselves."""
 
-    OPTIONS = "ro"
+    OPTIONS = "rw"
 
     @classmethod
     def setUpClass(cls):

@@ -41,9 +41,10 @@ class Lifecycle(MountTest):
                              (again.st_ino, again.st_mtime_ns, again.st_ctime_ns))
 
     def test_flags_are_forced(self):
-        for options in ("ro", "rw", "rw,dev,suid,exec", "defaults"):
+        for options, shown in (("ro", "ro"), ("rw", "rw"), ("rw,dev,suid,exec", "rw"),
+                               ("defaults", "rw"), ("", "rw"), ("rw,ro", "ro"), ("ro,rw", "rw")):
             self.site.mount(options)
-            self.assertLessEqual({"ro", "nosuid", "nodev", "noexec"}, self.flags())
+            self.assertLessEqual({shown, "nosuid", "nodev", "noexec"}, self.flags(), options)
             self.site.umount()
 
     def test_ignored_options(self):
@@ -173,13 +174,20 @@ class Lifecycle(MountTest):
         self.flags()
 
     def test_remount(self):
+        def remount(options, shown):
+            self.site.emlfs("mount", self.site.archive, self.site.mnt, "-o", "remount" + options)
+            self.assertLessEqual({shown, "nosuid", "nodev", "noexec"}, self.flags())
+            self.assertEqual(bool(os.statvfs(self.site.mnt).f_flag & os.ST_RDONLY), shown == "ro")
+            with open(self.site.path(".emlfs", "status.json")) as stream:
+                self.assertIs(json.load(stream)["read_only"], shown == "ro")
         self.site.mount()
-        self.site.emlfs("mount", self.site.archive, self.site.mnt, "-o", "remount,ro")
-        self.assertIn("ro", self.flags())
-        done = self.site.emlfs("mount", self.site.archive, self.site.mnt, "-o",
-                               "remount,rw,user_id=0,group_id=0,max_read=1048576")
-        self.assertIn("read-only", done.stderr)
-        self.assertLessEqual({"ro", "nosuid", "nodev", "noexec"}, self.flags())
+        remount("", "rw")
+        remount(",ro", "ro")
+        self.assert_errno("alice", errno.EROFS, os.mkdir, self.site.path("alice", "Searches", "x"))
+        remount(",nodev", "ro")
+        remount(",rw,user_id=0,group_id=0,max_read=1048576", "rw")
+        run_as("alice", os.mkdir, self.site.path("alice", "Searches", "x"))
+        run_as("alice", os.rmdir, self.site.path("alice", "Searches", "x"))
         self.site.umount()
         done = self.site.emlfs("mount", self.site.archive, self.site.mnt, "-o", "remount,ro",
                                check=False)
@@ -220,7 +228,7 @@ class ThroughMount8(MountTest):
         self.assertEqual(done.returncode, 0, done.stderr)
         rows = mounts_at(self.site.mnt)
         self.assertEqual(rows[0][0], "fuse.emlfs")
-        self.assertLessEqual({"ro", "nosuid", "nodev", "noexec"}, rows[0][2])
+        self.assertLessEqual({"rw", "nosuid", "nodev", "noexec"}, rows[0][2])
         self.assertEqual(len(self.owner_files()), 51)
         done = self.mount8("ro", "-o", "remount,ro")
         self.assertEqual(done.returncode, 0, done.stderr)

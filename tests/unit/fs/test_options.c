@@ -32,10 +32,11 @@ static void test_nothing(void **state)
 
     (void)state;
     accept("", &options);
-    assert_false(options.remount || options.read_write || options.strict_root ||
-                 options.noprefetch || options.warn_owner);
+    assert_false(options.remount || options.read_write || options.read_only ||
+                 options.strict_root || options.noprefetch || options.warn_owner ||
+                 options.no_searches);
     accept(",,ro,,", &options);
-    assert_false(options.read_write);
+    assert_true(options.read_only && !options.read_write);
 }
 
 static void test_own(void **state)
@@ -47,9 +48,9 @@ static void test_own(void **state)
     assert_true(options.private_names);
     assert_true(options.read_write && options.strict_root && options.noprefetch && options.remount);
     accept("rw,ro", &options);
-    assert_false(options.read_write);
-    accept("ro,rw", &options);
-    assert_true(options.read_write);
+    assert_true(options.read_only && !options.read_write);
+    accept("ro,rw,no_searches", &options);
+    assert_true(options.read_write && !options.read_only && options.no_searches);
 }
 
 static void test_ignored(void **state)
@@ -116,11 +117,13 @@ static void test_mount_table(void **state)
     (void)state;
     assert_int_equal(mount_table_find_in(table, "/mnt/a b", &entry), 0);
     assert_string_equal(entry.source, "/srv/mail box");
+    assert_true(entry.read_only);
     assert_string_equal(entry.device, "0:31");
     assert_true(mount_entry_is_emlfs(&entry));
     assert_int_equal(mount_table_find_in(table, "/mnt/two", &entry), 0);
     assert_string_equal(entry.source, "/two");
     assert_int_equal(mount_table_find_in(table, "/mnt/last", &entry), 0);
+    assert_false(entry.read_only);
     assert_false(mount_entry_is_emlfs(&entry));
     assert_int_equal(mount_table_find_in(table, "/mnt/cut", &entry), -ENOENT);
     assert_int_equal(mount_table_find_in(table, "/mnt", &entry), -ENOENT);

@@ -256,7 +256,7 @@ static void test_root(void **state)
     assert_int_equal(list(f, &f->is_root, EMLFS_NODE_ROOT, false, l), 0);
     assert_int_equal(l->n, 0);
     assert_int_equal(lookup(f, &f->is_alice, EMLFS_NODE_ROOT, "alice", &attr), 0);
-    assert_int_equal(attr.st.st_mode, S_IFDIR | 0550);
+    assert_int_equal(attr.st.st_mode, S_IFDIR | 0750);
     assert_int_equal(attr.st.st_uid, f->is_alice.uid);
     assert_int_equal(lookup(f, &f->is_alice, EMLFS_NODE_ROOT, "Alice", &attr), -ENOENT);
     assert_int_equal(lookup(f, &f->is_alice, EMLFS_NODE_ROOT, "bob", &attr), 0);
