@@ -5,6 +5,14 @@ add_executable(mkmail ${mkmail_sources})
 target_link_libraries(mkmail PRIVATE emlfs_flags)
 add_executable(benchread ${CMAKE_CURRENT_LIST_DIR}/benchread.c)
 target_link_libraries(benchread PRIVATE emlfs_flags)
+# The search bench's: mail with more words than there is, and the index without its surroundings.
+add_executable(mailcopies ${CMAKE_CURRENT_LIST_DIR}/mailcopies.c)
+target_link_libraries(mailcopies PRIVATE emlfs_flags)
+if(TARGET emlfs_index)
+    add_executable(indexbench ${CMAKE_CURRENT_LIST_DIR}/indexbench.c)
+    target_link_libraries(indexbench PRIVATE emlfs_index emlfs_policy emlfs_importers
+        PkgConfig::json_c)
+endif()
 
 # The same seed gives the same bytes in every layout, and the generated mail is what it claims to be.
 add_test(NAME bench/mkmail
@@ -15,5 +23,12 @@ if(TARGET emlfs)
              COMMAND ${CMAKE_CURRENT_LIST_DIR}/run --smoke --tools $<TARGET_FILE_DIR:mkmail>)
     set_tests_properties(bench/smoke PROPERTIES LABELS bench TIMEOUT 300 SKIP_RETURN_CODE 77
                          ENVIRONMENT "EMLFS_BIN=$<TARGET_FILE:emlfs>")
+endif()
+if(TARGET emlfs AND TARGET indexbench)
+    add_test(NAME bench/search-smoke
+             COMMAND ${CMAKE_CURRENT_LIST_DIR}/run-search --smoke
+                     --tools $<TARGET_FILE_DIR:indexbench>)
+    set_tests_properties(bench/search-smoke PROPERTIES LABELS bench TIMEOUT 300
+                         SKIP_RETURN_CODE 77 ENVIRONMENT "EMLFS_BIN=$<TARGET_FILE:emlfs>")
 endif()
 set_tests_properties(bench/mkmail PROPERTIES LABELS bench TIMEOUT 120)

@@ -294,7 +294,7 @@ class Bench:
         })
 
     def bench_read(self):
-        """Everything read: by a C program, tar, cp -r, rsync -a."""
+        """Everything read: by a lean C program, grep, sha256sum, tar, cp -r, rsync -a."""
         out = self.place("out")
         pipe = ["bash", "-o", "pipefail", "-c", 'tar cf - -C "$1" . | cat >/dev/null', "-"]
         targets = self.targets()
@@ -302,13 +302,15 @@ class Bench:
             "cat": lambda path: [self.reader, "cat", path],
             "grep -r": lambda path: ["bash", "-c", 'grep -rlaF "$1" "$2"; test $? -le 1', "-",
                                      "words that no message holds", path],
+            "sha256sum": lambda path: ["find", path, "-type", "f", "-exec", "sha256sum", "{}", "+"],
         })
         self.cases("read", targets, {
             "tar": lambda path: pipe + [path],
             "cp -r": lambda path: ["cp", "-r", path, out],
             "rsync -a": lambda path: ["rsync", "-a", path + "/", out],
         }, warm=False)
-        self.ratios("read", {"cat cold": 0.7, "cat warm": 1.5, "tar cold": 1.0, "cp -r cold": 1.0,
+        self.ratios("read", {"cat cold": 0.7, "cat warm": 1.5, "grep -r warm": 1.5,
+                             "sha256sum warm": 1.5, "tar cold": 1.0, "cp -r cold": 1.0,
                              "rsync -a cold": 1.0})
 
     def bench_random(self):
