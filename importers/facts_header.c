@@ -18,8 +18,7 @@ void facts_note_partial(struct facts_note *note, const char *reason)
 
 struct facts_lines facts_lines_of(struct emlfs_span bytes)
 {
-    struct facts_lines lines = {
-        .pos = bytes.data, .end = bytes.data ? bytes.data + bytes.len : NULL, .eol = '\n'};
+    struct facts_lines lines = {.pos = bytes.data, .end = emlfs_span_end(bytes), .eol = '\n'};
     size_t sample = bytes.len < EOL_SAMPLE_BYTES ? bytes.len : EOL_SAMPLE_BYTES;
     size_t feeds = 0;
     size_t returns = 0;

@@ -198,7 +198,7 @@ static bool word_parse(struct emlfs_span text, struct encoded_word *ret)
 {
     if (text.len < 8 || memcmp(text.data, "=?", 2) != 0)
         return false;
-    const uint8_t *end = text.data + text.len;
+    const uint8_t *end = emlfs_span_end(text);
     const uint8_t *charset = text.data + 2;
     const uint8_t *mark = memchr(charset, '?', (size_t)(end - charset));
     if (mark == NULL || mark == charset || mark - charset > 60 || end - mark < 5 || mark[2] != '?')

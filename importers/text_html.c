@@ -144,7 +144,7 @@ static int attribute_take(struct markup *markup, struct emlfs_span name, struct 
         return 0;
     int rc = emlfs_buf_append_u8(markup->out, ' ');
     if (rc == 0)
-        rc = text_append(value.data, value.data + value.len, markup->out);
+        rc = text_append(value.data, emlfs_span_end(value), markup->out);
     return rc == 0 ? emlfs_buf_append_u8(markup->out, ' ') : rc;
 }
 
@@ -295,14 +295,14 @@ static const char *markup_run(struct text_run *run, struct markup *markup)
 
 const char *text_html(struct text_run *run, struct emlfs_span markup, struct emlfs_buf *out)
 {
-    struct markup state = {.pos = markup.data, .end = markup.data + markup.len, .out = out};
+    struct markup state = {.pos = markup.data, .end = emlfs_span_end(markup), .out = out};
     return markup.len == 0 ? NULL : markup_run(run, &state);
 }
 
 const char *text_xml(struct text_run *run, struct emlfs_span markup, struct emlfs_buf *out)
 {
     struct markup state = {
-        .pos = markup.data, .end = markup.data + markup.len, .out = out, .xml = true};
+        .pos = markup.data, .end = emlfs_span_end(markup), .out = out, .xml = true};
     return markup.len == 0 ? NULL : markup_run(run, &state);
 }
 

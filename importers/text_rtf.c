@@ -383,7 +383,7 @@ const char *text_rtf(struct text_run *run, struct emlfs_span bytes, struct emlfs
     if (rtf && rtf->groups) {
         rtf->run = run;
         rtf->pos = bytes.data;
-        rtf->end = bytes.data + bytes.len;
+        rtf->end = emlfs_span_end(bytes);
         rtf->out = out;
         rtf->pending = EMLFS_BUF_INIT(PENDING_MAX_BYTES);
         rtf->codepage = 1252;

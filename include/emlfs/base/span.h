@@ -23,6 +23,12 @@ static inline struct emlfs_span emlfs_span_str(const char *text)
     return emlfs_span_of(text, strlen(text));
 }
 
+/* Behind the last byte; NULL where data is (to which even 0 may not be added). */
+static inline const uint8_t *emlfs_span_end(struct emlfs_span span)
+{
+    return span.data ? span.data + span.len : NULL;
+}
+
 static inline bool emlfs_span_equal(struct emlfs_span a, struct emlfs_span b)
 {
     return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
