@@ -12,7 +12,7 @@
 #include <sys/random.h>
 
 /*
- * The only file that knows OpenSSL.
+ * Beside sign.c and timestamp.c the only file that knows OpenSSL.
  *
  * Looking an algorithm up by name takes OpenSSL 3 longer than hashing a short text, so each is
  * fetched once per process. The table is written under pthread_once and constant afterwards; it is

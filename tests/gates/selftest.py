@@ -123,6 +123,12 @@ class Gates(unittest.TestCase):
         self.bad("banned", "importers/a.c", HEAD + body(1, "    exit(1);\n"), "exit")
         self.assertEqual(self.findings("banned", {"fs/a.c": HEAD + body(1, "    _exit(1);\n")}), [])
 
+    def test_callers(self):
+        issue = HEAD + body(1, "    emlfs_verdict_issue(a);\n")
+        for path in ("store/archive/a.c", "store/policy/a.c", "fs/a.c", "tools/a.c"):
+            self.bad("callers", path, issue, "emlfs_verdict_issue")
+        self.assertEqual(self.findings("callers", {"store/policy/govern.c": issue}), [])
+
     def test_comments(self):
         bare = HEAD + "#ifndef X\n#define X\n\n/* one */\nint f(int a);\nint g(int a);\n\n"
         self.assertEqual(self.findings("comments", {"include/emlfs/pack.h": bare + "#endif\n"}), [])

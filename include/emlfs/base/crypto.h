@@ -5,7 +5,7 @@
 #include "emlfs/base/buf.h"
 #include "emlfs/base/err.h"
 
-/* The cryptographic words emlfs uses, and the only file that includes OpenSSL is behind them. */
+/* The cryptographic words emlfs uses. OpenSSL is behind these, sign.h and timestamp.h alone. */
 
 #define EMLFS_KEY_BYTES 32u
 #define EMLFS_HASH_BYTES 32u
