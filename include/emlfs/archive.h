@@ -76,6 +76,13 @@ enum emlfs_master_kind {
     EMLFS_MASTER_SOURCE = 'S', /* key: source number, u32 be; only store/archive writes these */
     EMLFS_MASTER_INDEX = 'i',  /* settings of the index; key: their name */
     EMLFS_MASTER_SEARCH = 'Q', /* key: search id, u32 be; saved.h */
+    /* store/policy's, see store/FORMAT.md */
+    EMLFS_MASTER_POLICY = 'P',       /* retention.h; key: policy id, u32 be */
+    EMLFS_MASTER_HOLD = 'H',         /* hold.h; key: hold id, u32 be */
+    EMLFS_MASTER_HOLD_MESSAGE = 'M', /* hold.h; key: hold id, u32 be, message id, u64 be */
+    EMLFS_MASTER_RIGHTS = 'R',       /* rights.h; key: user id, u16 be */
+    EMLFS_MASTER_GRANT = 'G',        /* rights.h; key: archive's user id, u16 be, and grantee */
+    EMLFS_MASTER_CLOCK = 'C',        /* compliance.h; key: "clock" */
 };
 /* Durable when 0 came back. An empty value deletes the row. Takes the archive's write lock. */
 int emlfs_archive_master_put(struct emlfs_archive *archive, enum emlfs_master_kind kind,
