@@ -46,13 +46,14 @@ static bool field_copy(const char **text, char *out, size_t size)
 /* Is "ro" one of the words of options? */
 static bool options_read_only(const char *options)
 {
-    while (options) {
-        if (strncmp(options, "ro", 2) == 0 && (options[2] == ',' || options[2] == '\0'))
+    for (;;) {
+        size_t len = strcspn(options, ",");
+        if (len == 2 && memcmp(options, "ro", 2) == 0)
             return true;
-        options = strchr(options, ',');
-        options += options != NULL;
+        if (options[len] == '\0')
+            return false;
+        options += len + 1;
     }
-    return false;
 }
 
 /*
