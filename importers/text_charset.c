@@ -198,22 +198,6 @@ static void utf8_weigh(struct emlfs_span bytes, size_t *ret_chars, size_t *ret_b
     }
 }
 
-static int utf8_repaired(struct emlfs_span bytes, struct emlfs_buf *out)
-{
-    int rc = 0;
-    while (rc == 0 && bytes.len > 0) {
-        size_t good = emlfs_doctext_valid(bytes);
-        rc = emlfs_buf_append(out, bytes.data, good);
-        bytes = emlfs_span_of(bytes.data + good, bytes.len - good);
-        if (rc < 0 || bytes.len == 0)
-            break;
-        rc = bytes.data[0] == 0 ? emlfs_buf_append_u8(out, ' ')
-                                : emlfs_buf_append(out, "\xef\xbf\xbd", 3);
-        bytes = emlfs_span_of(bytes.data + 1, bytes.len - 1);
-    }
-    return rc;
-}
-
 /* HZ (RFC 1843), which the C library does not have: GB 2312 between ~{ and ~}, in 7 bits. */
 static int hz_unpack(struct emlfs_span bytes, struct emlfs_buf *out)
 {
@@ -281,7 +265,7 @@ static int converted(struct text_charsets *charsets, struct emlfs_span bytes,
     EMLFS_BUF_CLEANUP struct emlfs_buf unpacked = EMLFS_BUF_INIT(bytes.len + 1);
     size_t before = out->len, chars, bad;
     if (charset.shape == SHAPE_UTF8)
-        return utf8_repaired(bytes, out);
+        return emlfs_doctext_repair(out, bytes);
     if (strcmp(charset.name, "HZ") == 0) {
         int rc = hz_unpack(bytes, &unpacked);
         if (rc < 0)
@@ -293,7 +277,7 @@ static int converted(struct text_charsets *charsets, struct emlfs_span bytes,
     if (converter == NULL)
         converter = converter_of(charsets, "WINDOWS-1252");
     if (converter == NULL)
-        return utf8_repaired(bytes, out);
+        return emlfs_doctext_repair(out, bytes);
     if (charset.shape == SHAPE_MULTIBYTE) {
         int rc = convert(converter, bytes, true, out);
         if (rc != -EILSEQ)

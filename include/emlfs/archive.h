@@ -175,6 +175,9 @@ uint64_t emlfs_msg_reader_size(const struct emlfs_msg_reader *reader);
 ssize_t emlfs_msg_reader_pread(struct emlfs_msg_reader *reader, void *data, size_t len,
                                uint64_t offset, struct emlfs_err *err);
 void emlfs_msg_reader_free(struct emlfs_msg_reader *reader);
+/* The whole message in out, which is cleared first. As _msg_open; E2BIG: longer than out may be. */
+int emlfs_archive_msg_read(struct emlfs_archive *archive, struct emlfs_msg_id id,
+                           struct emlfs_buf *out, struct emlfs_err *err);
 
 struct emlfs_msg_info {
     struct emlfs_msg_id id;

@@ -41,6 +41,8 @@ struct emlfs_doctext_piece {
 
 /* Length of the longest prefix of text that is valid UTF-8 without NUL. */
 size_t emlfs_doctext_valid(struct emlfs_span text);
+/* Append text made valid: a NUL is a blank, any other byte that is not UTF-8 U+FFFD. -E2BIG. */
+int emlfs_doctext_repair(struct emlfs_buf *out, struct emlfs_span text);
 
 /*
  * Writing. -E2BIG (the document is full, or has EMLFS_DOCTEXT_PROBLEMS_MAX problems), -ENOMEM; the

@@ -671,6 +671,27 @@ ssize_t emlfs_msg_reader_pread(struct emlfs_msg_reader *reader, void *data, size
     return n < 0 ? n : (ssize_t)done;
 }
 
+int emlfs_archive_msg_read(struct emlfs_archive *archive, struct emlfs_msg_id id,
+                           struct emlfs_buf *out, struct emlfs_err *err)
+{
+    struct emlfs_msg_reader *reader = NULL;
+    ssize_t n = 0;
+    int rc = emlfs_archive_msg_open(archive, id, &reader, err);
+
+    emlfs_buf_clear(out);
+    if (rc < 0)
+        return rc;
+    rc = emlfs_buf_reserve(out, (size_t)emlfs_msg_reader_size(reader));
+    if (rc == 0) {
+        n = emlfs_msg_reader_pread(reader, out->data, (size_t)emlfs_msg_reader_size(reader), 0,
+                                   err);
+        rc = n < 0 ? (int)n : 0;
+        out->len = n < 0 ? 0 : (size_t)n;
+    }
+    emlfs_msg_reader_free(reader);
+    return rc;
+}
+
 static int64_t first_mtime_ns(const struct block_message *message)
 {
     struct emlfs_span entries = message->entries;

@@ -88,7 +88,7 @@ int emlfs_doctext_begin(struct emlfs_buf *out, enum emlfs_priority priority, boo
     return emlfs_buf_append(out, head, sizeof head);
 }
 
-static int valid_append(struct emlfs_buf *out, struct emlfs_span text)
+int emlfs_doctext_repair(struct emlfs_buf *out, struct emlfs_span text)
 {
     int rc = 0;
     while (rc == 0 && text.len > 0) {
@@ -111,7 +111,7 @@ static int text_append(struct emlfs_buf *out, struct emlfs_span text, size_t max
     if (text.len > EMLFS_DOCTEXT_MAX_BYTES)
         return -E2BIG;
     if (text.len > max || emlfs_doctext_valid(text) < text.len) {
-        int rc = valid_append(&clean, text);
+        int rc = emlfs_doctext_repair(&clean, text);
         if (rc < 0)
             return rc;
         text = emlfs_buf_view(&clean);

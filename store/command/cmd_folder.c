@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "emlfs/text.h"
+
 #define DEPTH_MAX 256
 
 /*
@@ -139,4 +141,29 @@ int emlfs_run_folder_list(struct emlfs_call *call, struct emlfs_err *err)
     if (err)
         err->code = 0;
     return 0;
+}
+
+/* From its end. */
+int emlfs_folder_path(struct emlfs_archive *archive, struct emlfs_folder_id id,
+                      struct emlfs_buf *out, struct emlfs_err *err)
+{
+    EMLFS_BUF_CLEANUP struct emlfs_buf rest = EMLFS_BUF_INIT(out->max_bytes);
+    int r = 0;
+
+    for (unsigned depth = 0; r == 0 && id.v != 0 && depth < DEPTH_MAX; depth++) {
+        struct emlfs_folder folder;
+
+        r = emlfs_archive_folder_get(archive, id, &folder, err);
+        if (r < 0)
+            break;
+        emlfs_buf_clear(&rest);
+        r = emlfs_buf_append(&rest, out->data, out->len);
+        emlfs_buf_clear(out);
+        if (r == 0)
+            r = emlfs_text_printf(out, depth ? "%s/" : "%s", folder.name);
+        if (r == 0)
+            r = emlfs_buf_append(out, rest.data, rest.len);
+        id = folder.parent;
+    }
+    return r;
 }

@@ -58,26 +58,9 @@ static int message_find(struct emlfs_call *call, struct emlfs_entry *ret, struct
 static int entry_path(struct emlfs_archive *archive, const struct emlfs_entry *entry,
                       struct emlfs_buf *out, struct emlfs_err *err)
 {
-    struct emlfs_folder_id id = entry->folder;
-    EMLFS_BUF_CLEANUP struct emlfs_buf rest = EMLFS_BUF_INIT(1u << 20);
-    int r = emlfs_text_printf(out, "%s", entry->name);
+    int r = emlfs_folder_path(archive, entry->folder, out, err);
 
-    for (unsigned depth = 0; r == 0 && id.v != 0 && depth < 256; depth++) {
-        struct emlfs_folder folder;
-
-        r = emlfs_archive_folder_get(archive, id, &folder, err);
-        if (r < 0)
-            break;
-        emlfs_buf_clear(&rest);
-        r = emlfs_buf_append(&rest, out->data, out->len);
-        emlfs_buf_clear(out);
-        if (r == 0)
-            r = emlfs_text_printf(out, "%s/", folder.name);
-        if (r == 0)
-            r = emlfs_buf_append(out, rest.data, rest.len);
-        id = folder.parent;
-    }
-    return r;
+    return r == 0 ? emlfs_text_printf(out, "/%s", entry->name) : r;
 }
 
 static void row_optional(struct json_object *row, const char *name, struct emlfs_span text)

@@ -42,5 +42,8 @@ void emlfs_row_time(struct json_object *row, const char *name, int64_t ns);
 typedef int emlfs_folder_each_fn(void *arg, const char *path, const struct emlfs_folder *folder);
 int emlfs_folder_tree(struct emlfs_archive *archive, struct emlfs_folder_id top,
                       emlfs_folder_each_fn *each, void *arg, struct emlfs_err *err);
+/* Append "user/folder/below" to out, which is empty. */
+int emlfs_folder_path(struct emlfs_archive *archive, struct emlfs_folder_id id,
+                      struct emlfs_buf *out, struct emlfs_err *err);
 
 #endif

@@ -10,7 +10,6 @@
 
 #define PATH_SLOTS 512u
 #define PATH_MAX_BYTES (64u << 10)
-#define DEPTH_MAX 256u
 #define KEY_TEXT_BYTES 200u
 
 /* Paths of folders that were met; a slot holds the last folder that fell into it. */
@@ -54,31 +53,6 @@ void search_rows_free(struct search_rows *rows)
 
 /* ---- paths */
 
-/* "user/folder/below", from its end. */
-static int path_build(struct emlfs_archive *archive, struct emlfs_folder_id id,
-                      struct emlfs_buf *out, struct emlfs_err *err)
-{
-    EMLFS_BUF_CLEANUP struct emlfs_buf rest = EMLFS_BUF_INIT(PATH_MAX_BYTES);
-    int r = 0;
-
-    for (unsigned depth = 0; r == 0 && id.v != 0 && depth < DEPTH_MAX; depth++) {
-        struct emlfs_folder folder;
-
-        r = emlfs_archive_folder_get(archive, id, &folder, err);
-        if (r < 0)
-            break;
-        emlfs_buf_clear(&rest);
-        r = emlfs_buf_append(&rest, out->data, out->len);
-        emlfs_buf_clear(out);
-        if (r == 0)
-            r = emlfs_text_printf(out, depth ? "%s/" : "%s", folder.name);
-        if (r == 0)
-            r = emlfs_buf_append(out, rest.data, rest.len);
-        id = folder.parent;
-    }
-    return r;
-}
-
 static int path_of(struct search_rows *rows, struct emlfs_folder_id id,
                    const struct path_slot **ret, struct emlfs_err *err)
 {
@@ -89,7 +63,7 @@ static int path_of(struct search_rows *rows, struct emlfs_folder_id id,
     *ret = slot;
     if (slot->path && slot->id.v == id.v)
         return 0;
-    r = path_build(rows->call->archive, id, &path, err);
+    r = emlfs_folder_path(rows->call->archive, id, &path, err);
     if (r < 0)
         return err && err->code ? r : emlfs_err_sys(err, -r, "search", "path of a folder");
     free(slot->path);

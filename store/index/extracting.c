@@ -126,27 +126,6 @@ static int attr_get(struct emlfs_archive *archive, struct emlfs_msg_id id, struc
     return 0;
 }
 
-static int message_read(struct emlfs_archive *archive, struct emlfs_msg_id id,
-                        struct emlfs_buf *raw)
-{
-    struct emlfs_msg_reader *reader = NULL;
-    int rc = emlfs_archive_msg_open(archive, id, &reader, NULL);
-    ssize_t n;
-
-    emlfs_buf_clear(raw);
-    if (rc < 0)
-        return rc;
-    rc = emlfs_buf_reserve(raw, (size_t)emlfs_msg_reader_size(reader));
-    if (rc == 0) {
-        n = emlfs_msg_reader_pread(reader, raw->data, (size_t)emlfs_msg_reader_size(reader), 0,
-                                   NULL);
-        rc = n < 0 ? (int)n : 0;
-        raw->len = n < 0 ? 0 : (size_t)n;
-    }
-    emlfs_msg_reader_free(reader);
-    return rc;
-}
-
 /* Says nothing of the message: try again later. */
 static bool errno_is_want(int rc)
 {
@@ -239,7 +218,7 @@ static void job_run(struct worker *worker, uint64_t number, struct slot *slot, u
         rc = -E2BIG;
     if (rc == 0) {
         hold(worker->extracting, number, bytes);
-        rc = message_read(archive, id, &worker->raw);
+        rc = emlfs_archive_msg_read(archive, id, &worker->raw, NULL);
         job->rc = rc == 0 ? text_take(worker, job, kinds) : 0;
         emlfs_buf_wipe(&worker->raw);
         release(worker->extracting, bytes);

@@ -53,24 +53,6 @@ struct feed {
     struct emlfs_err err;
 };
 
-static int message_read(struct feed *feed, struct emlfs_msg_id id, struct emlfs_buf *raw)
-{
-    struct emlfs_msg_reader *reader;
-    int r = emlfs_archive_msg_open(feed->archive, id, &reader, &feed->err);
-    if (r < 0)
-        return r;
-    size_t size = (size_t)emlfs_msg_reader_size(reader);
-    emlfs_buf_clear(raw);
-    r = emlfs_buf_reserve(raw, size);
-    if (r == 0) {
-        ssize_t got = emlfs_msg_reader_pread(reader, raw->data, size, 0, &feed->err);
-        r = got < 0 ? (int)got : (size_t)got == size ? 0 : -EIO;
-        raw->len = size;
-    }
-    emlfs_msg_reader_free(reader);
-    return r;
-}
-
 static uint32_t text_bytes(struct emlfs_span doctext)
 {
     struct emlfs_doctext_piece piece;
@@ -90,7 +72,7 @@ static int document_take(struct feed *feed, uint32_t number, struct emlfs_buf *r
     *document = (struct document){.text = EMLFS_BUF_INIT(EMLFS_DOCTEXT_MAX_BYTES)};
     int r = emlfs_archive_msg_info(feed->archive, id, &info, NULL, &feed->err);
     if (r == 0)
-        r = message_read(feed, id, raw);
+        r = emlfs_archive_msg_read(feed->archive, id, raw, &feed->err);
     if (r == 0)
         r = feed->extractor.extract(feed->extractor.arg, emlfs_buf_view(raw), EMLFS_KIND_ALL,
                                     &document->text, &feed->err);

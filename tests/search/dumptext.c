@@ -83,24 +83,6 @@ static int filed_compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static int raw_read(struct dump *dump, struct emlfs_msg_id id, struct emlfs_buf *raw)
-{
-    struct emlfs_msg_reader *reader;
-    int r = emlfs_archive_msg_open(dump->archive, id, &reader, &dump->err);
-    if (r < 0)
-        return r;
-    size_t size = (size_t)emlfs_msg_reader_size(reader);
-    emlfs_buf_clear(raw);
-    r = emlfs_buf_reserve(raw, size);
-    if (r == 0) {
-        ssize_t got = emlfs_msg_reader_pread(reader, raw->data, size, 0, &dump->err);
-        r = got < 0 ? (int)got : (size_t)got == size ? 0 : -EIO;
-        raw->len = size;
-    }
-    emlfs_msg_reader_free(reader);
-    return r;
-}
-
 static int tokens_join(struct emlfs_span text, struct emlfs_buf *folded, struct emlfs_buf *out)
 {
     struct token token;
@@ -148,7 +130,7 @@ static int text_add(struct dump *dump, struct emlfs_msg_id id, struct json_objec
     bool attachment;
     size_t pos = 0;
     json_object_object_add(object, "pieces", pieces);
-    int r = raw_read(dump, id, &raw);
+    int r = emlfs_archive_msg_read(dump->archive, id, &raw, &dump->err);
     if (r == 0)
         r = dump->extractor.extract(dump->extractor.arg, emlfs_buf_view(&raw), EMLFS_KIND_ALL,
                                     &text, &dump->err);
