@@ -1,22 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The tree as callers see it, over a real archive: rights, names, node ids, listing order. */
-#include <ftw.h>
-#include <pwd.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-#include <cmocka.h>
-
-#include "emlfs/importer.h"
-#include "emlfs/ingest.h"
-#include "emlfs/message.h"
-#include "emlfs/view.h"
+#include "view_test.h"
 
 #define INBOX_MESSAGES 300u /* more than two batches of a directory handle */
 
@@ -30,33 +14,6 @@ struct fixture {
     struct emlfs_folder_id inbox, below, bob_inbox;
     struct emlfs_subject is_alice, is_bob, is_root, is_other;
 };
-
-static void check(int rc, const struct emlfs_err *err)
-{
-    if (rc < 0)
-        fail_msg("%d: %s: %s", rc, err->module, err->text);
-}
-
-static uid_t uid_named(const char *name)
-{
-    const struct passwd *entry = getpwnam(name);
-
-    assert_non_null(entry);
-    return entry->pw_uid;
-}
-
-static int item_prepare(void *arg, unsigned worker, struct emlfs_ingest_item *item,
-                        struct emlfs_err *err)
-{
-    struct emlfs_facts facts = {.date_source = EMLFS_DATE_NONE};
-
-    (void)arg, (void)worker, (void)err;
-    item->mtime_ns = 1700000000123456789ll;
-    (void)snprintf(item->stem, sizeof(item->stem), "2026-03-01 0913 Bob - Test");
-    if (item->facts.max_bytes == 0)
-        item->facts.max_bytes = EMLFS_FACTS_MAX_BYTES;
-    return emlfs_facts_encode(&facts, &item->facts);
-}
 
 static void item_done(void *arg, struct emlfs_ingest_item *item)
 {
@@ -125,18 +82,11 @@ static void make_users(struct fixture *f, struct emlfs_err *err)
 static int setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof(*f));
-    char recovery[EMLFS_RECOVERY_KEY_TEXT_MAX];
-    struct emlfs_archive_options options = {.workers = 1, .clock = emlfs_clock_system()};
     struct emlfs_view_options view = {.status = status_text};
-    struct emlfs_init_options init = {.name = "test"};
     struct emlfs_err err = {.code = 0};
 
     assert_non_null(f);
-    (void)snprintf(f->path, sizeof(f->path), "/tmp/emlfs-view-XXXXXX");
-    assert_non_null(mkdtemp(f->path));
-    check(emlfs_archive_init(f->path, &init, recovery, &err), &err);
-    options.path = f->path;
-    check(emlfs_archive_open(&options, &f->archive, &err), &err);
+    f->archive = archive_new(f->path, sizeof(f->path));
     assert_int_equal(emlfs_bindings_new(f->archive, &f->bindings), 0);
     make_users(f, &err);
     emlfs_bindings_refresh(f->bindings);
@@ -153,12 +103,6 @@ static int setup(void **state)
     load(f, f->bob_inbox, f->bob.id, 9000, 1);
     *state = f;
     return 0;
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *walk)
-{
-    (void)st, (void)type, (void)walk;
-    return remove(path);
 }
 
 static int teardown(void **state)

@@ -3,23 +3,7 @@
  * Searches as directories, over a real archive with real saved searches and queries. What matches
  * is decided here, in the place of the index, so that results can change between two calls.
  */
-#include <ftw.h>
-#include <pwd.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-#include <cmocka.h>
-
-#include "emlfs/importer.h"
-#include "emlfs/ingest.h"
-#include "emlfs/message.h"
-#include "emlfs/view.h"
+#include "view_test.h"
 
 #define MESSAGES 3000u /* more than two pages of ids */
 #define NAME_BYTES (EMLFS_NAME_MAX_BYTES + 2)
@@ -69,33 +53,6 @@ struct fixture {
     struct emlfs_subject is_alice, is_bob, is_root;
     emlfs_node top, searches, queries;
 };
-
-static void check(int rc, const struct emlfs_err *err)
-{
-    if (rc < 0)
-        fail_msg("%d: %s: %s", rc, err->module, err->text);
-}
-
-static uid_t uid_named(const char *name)
-{
-    const struct passwd *entry = getpwnam(name);
-
-    assert_non_null(entry);
-    return entry->pw_uid;
-}
-
-static int item_prepare(void *arg, unsigned worker, struct emlfs_ingest_item *item,
-                        struct emlfs_err *err)
-{
-    struct emlfs_facts facts = {.date_source = EMLFS_DATE_NONE};
-
-    (void)arg, (void)worker, (void)err;
-    item->mtime_ns = 1700000000123456789ll;
-    (void)snprintf(item->stem, sizeof(item->stem), "2026-03-01 0913 Bob - Test");
-    if (item->facts.max_bytes == 0)
-        item->facts.max_bytes = EMLFS_FACTS_MAX_BYTES;
-    return emlfs_facts_encode(&facts, &item->facts);
-}
 
 static void item_done(void *arg, struct emlfs_ingest_item *item)
 {
@@ -151,17 +108,10 @@ static void make_view(struct fixture *f)
 static int setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof(*f));
-    char recovery[EMLFS_RECOVERY_KEY_TEXT_MAX];
-    struct emlfs_archive_options options = {.workers = 1, .clock = emlfs_clock_system()};
-    struct emlfs_init_options init = {.name = "test"};
     struct emlfs_err err = {.code = 0};
 
     assert_non_null(f);
-    (void)snprintf(f->path, sizeof(f->path), "/tmp/emlfs-view-XXXXXX");
-    assert_non_null(mkdtemp(f->path));
-    check(emlfs_archive_init(f->path, &init, recovery, &err), &err);
-    options.path = f->path;
-    check(emlfs_archive_open(&options, &f->archive, &err), &err);
+    f->archive = archive_new(f->path, sizeof(f->path));
     assert_int_equal(emlfs_bindings_new(f->archive, &f->bindings), 0);
     check(emlfs_user_add(f->archive, "alice", "daemon", EMLFS_USER_ADMIN, &f->alice, &err), &err);
     check(emlfs_user_add(f->archive, "bob", "bin", 0, &f->bob, &err), &err);
@@ -177,12 +127,6 @@ static int setup(void **state)
     make_view(f);
     *state = f;
     return 0;
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *walk)
-{
-    (void)st, (void)type, (void)walk;
-    return remove(path);
 }
 
 static int teardown(void **state)

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#ifndef EMLFS_TESTS_UNIT_VIEW_TEST_H
+#define EMLFS_TESTS_UNIT_VIEW_TEST_H
+
+/* What the tests of the view share: an archive in /tmp, its mail, and who asks. */
+
+#include <ftw.h>
+#include <pwd.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "emlfs/importer.h"
+#include "emlfs/ingest.h"
+#include "emlfs/message.h"
+#include "emlfs/view.h"
+
+static inline void check(int rc, const struct emlfs_err *err)
+{
+    if (rc < 0)
+        fail_msg("%d: %s: %s", rc, err->module, err->text);
+}
+
+static inline uid_t uid_named(const char *name)
+{
+    const struct passwd *entry = getpwnam(name);
+
+    assert_non_null(entry);
+    return entry->pw_uid;
+}
+
+static inline int item_prepare(void *arg, unsigned worker, struct emlfs_ingest_item *item,
+                               struct emlfs_err *err)
+{
+    struct emlfs_facts facts = {.date_source = EMLFS_DATE_NONE};
+
+    (void)arg, (void)worker, (void)err;
+    item->mtime_ns = 1700000000123456789ll;
+    (void)snprintf(item->stem, sizeof(item->stem), "2026-03-01 0913 Bob - Test");
+    if (item->facts.max_bytes == 0)
+        item->facts.max_bytes = EMLFS_FACTS_MAX_BYTES;
+    return emlfs_facts_encode(&facts, &item->facts);
+}
+
+static inline int remove_one(const char *path, const struct stat *st, int type, struct FTW *walk)
+{
+    (void)st, (void)type, (void)walk;
+    return remove(path);
+}
+
+/* A new archive below /tmp, opened. */
+static inline struct emlfs_archive *archive_new(char *ret_path, size_t size)
+{
+    char recovery[EMLFS_RECOVERY_KEY_TEXT_MAX];
+    struct emlfs_archive_options options = {.workers = 1, .clock = emlfs_clock_system()};
+    struct emlfs_init_options init = {.name = "test"};
+    struct emlfs_archive *archive = NULL;
+    struct emlfs_err err = {.code = 0};
+
+    (void)snprintf(ret_path, size, "/tmp/emlfs-view-XXXXXX");
+    assert_non_null(mkdtemp(ret_path));
+    check(emlfs_archive_init(ret_path, &init, recovery, &err), &err);
+    options.path = ret_path;
+    check(emlfs_archive_open(&options, &archive, &err), &err);
+    return archive;
+}
+
+#endif
