@@ -230,13 +230,15 @@ static void ops_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse
                        const char *to_name, unsigned flags)
 {
     struct emlfs_subject subject = fs_subject_of(req);
+    const struct emlfs_view_move move = {
+        .parent = parent, .to_parent = to_parent, .name = name, .to_name = to_name};
     struct emlfs_err err = {.code = 0};
     int rc = -EROFS;
 
     if (parent == to_parent)
         rc = emlfs_view_node_writable(parent) && (flags & ~1u /* RENAME_NOREPLACE */)
                  ? -EINVAL
-                 : emlfs_view_rename(fs_of(req)->view, &subject, parent, name, to_name, &err);
+                 : emlfs_view_rename(fs_of(req)->view, &subject, &move, &err);
     fs_reply_error(req, rc, parent, &err);
 }
 

@@ -2,6 +2,7 @@
 #ifndef EMLFS_ACCESS_H
 #define EMLFS_ACCESS_H
 
+#include "emlfs/base/store_state.h"
 #include "emlfs/rights.h"
 
 /*
@@ -28,15 +29,6 @@ struct emlfs_access_subject {
     int64_t auditor_since_ns;
     struct emlfs_user_id user; /* 0: no archive user, or a removed one */
     uint32_t may;              /* EMLFS_MAY_... of user */
-};
-
-enum emlfs_store_state {
-    EMLFS_STORE_CURRENT = 0,
-    EMLFS_STORE_NORMAL = 1,
-    EMLFS_STORE_WRITE_PROTECTED = 2,
-    EMLFS_STORE_DISABLED = 3,
-    EMLFS_STORE_LOCKED = 4,
-    EMLFS_STORE_DETACHED = 5,
 };
 
 enum emlfs_object {

@@ -83,8 +83,14 @@ enum emlfs_master_kind {
     EMLFS_MASTER_RIGHTS = 'R',       /* rights.h; key: user id, u16 be */
     EMLFS_MASTER_GRANT = 'G',        /* rights.h; key: archive's user id, u16 be, and grantee */
     EMLFS_MASTER_CLOCK = 'C',        /* compliance.h; key: "clock" */
+    EMLFS_MASTER_RULE = 'g',         /* rules.h: settings of governing; key: their name */
+    EMLFS_MASTER_STORE = 'T', /* key: store number, u16 be; only store/archive writes these */
 };
-/* Durable when 0 came back. An empty value deletes the row. Takes the archive's write lock. */
+/*
+ * Durable when 0 came back. An empty value deletes the row. Takes the archive's write lock. For
+ * rows that nobody changes by an act of theirs (the clock); all others go through
+ * emlfs_archive_master_change, which records who did it.
+ */
 int emlfs_archive_master_put(struct emlfs_archive *archive, enum emlfs_master_kind kind,
                              struct emlfs_span key, struct emlfs_span value, struct emlfs_err *err);
 int emlfs_archive_master_get(struct emlfs_archive *archive, enum emlfs_master_kind kind,
@@ -201,7 +207,11 @@ int emlfs_archive_msg_neighbours(struct emlfs_archive *archive, struct emlfs_msg
 /* ---- change notices: called after each commit, on the committing thread; must be quick */
 
 typedef void emlfs_change_fn(void *arg, struct emlfs_folder_id folder);
-/* One subscriber; NULL fn unsubscribes. folder 0: the list of user archives. */
+/*
+ * One subscriber; NULL fn unsubscribes. folder 0: the list of user archives; EMLFS_FOLDER_RULES: the
+ * rules or a store's state changed, so anybody may see other things, under other modes.
+ */
+#define EMLFS_FOLDER_RULES UINT32_MAX
 void emlfs_archive_subscribe(struct emlfs_archive *archive, emlfs_change_fn *fn, void *arg);
 
 struct emlfs_archive_status {

@@ -7,7 +7,7 @@
 #include "emlfs/archive.h"
 #include "emlfs/index.h"
 #include "emlfs/ingest.h"
-#include "emlfs/policy.h"
+#include "emlfs/rules_change.h"
 #include "emlfs/saved.h"
 
 /*
@@ -61,6 +61,8 @@ struct emlfs_call {
     struct emlfs_archive *archive; /* open; NULL without EMLFS_COMMAND_ARCHIVE, or closed */
     const struct emlfs_archive_options *closed; /* CLOSED, nothing mounted: how to open it */
     struct emlfs_bindings *bindings;            /* NULL exactly when archive is */
+    struct emlfs_rules *rules;                  /* NULL exactly when archive is */
+    uint8_t source;                             /* enum emlfs_ledger_source, of what is recorded */
     struct emlfs_index *index;                  /* with EMLFS_COMMAND_INDEX, else perhaps NULL */
     struct emlfs_saved *saved;                  /* NULL exactly when index is */
     struct emlfs_subject subject;
@@ -129,6 +131,8 @@ struct emlfs_intake;
 struct emlfs_intake_options {
     struct emlfs_archive *archive;
     struct emlfs_bindings *bindings;
+    struct emlfs_rules *rules;
+    uint8_t ledger_source;
     struct emlfs_subject subject; /* must own the archive of user, or administer: EACCES */
     const char *user;
     const char *base_folder; /* path below the user archive */
@@ -162,6 +166,7 @@ struct emlfs_control;
 struct emlfs_control_options {
     struct emlfs_archive *archive;
     struct emlfs_bindings *bindings;
+    struct emlfs_rules *rules;
     struct emlfs_index *index;
     struct emlfs_saved *saved;
     /* Called on a control thread; must not wait for the control server to stop. */

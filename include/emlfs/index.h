@@ -4,6 +4,7 @@
 
 #include <stdatomic.h>
 
+#include "emlfs/base/actor.h"
 #include "emlfs/doctext.h"
 #include "emlfs/feed.h"
 #include "emlfs/query.h"
@@ -49,7 +50,8 @@ int emlfs_index_reset(struct emlfs_index *index, uint16_t store_no, struct emlfs
 /* Attachment kinds that are indexed: a setting kept in the archive. _set resets nothing: messages
  * archived later are treated so; `emlfs index rebuild` treats all. */
 int emlfs_index_get_kinds(struct emlfs_index *index, unsigned *ret_kinds, struct emlfs_err *err);
-int emlfs_index_set_kinds(struct emlfs_index *index, unsigned kinds, struct emlfs_err *err);
+int emlfs_index_set_kinds(struct emlfs_index *index, const struct emlfs_actor *actor,
+                          unsigned kinds, struct emlfs_err *err);
 
 struct emlfs_index_store_status {
     uint16_t store_no;
@@ -86,6 +88,14 @@ struct emlfs_search {
 int emlfs_index_search(struct emlfs_index *index, const struct emlfs_search *search,
                        int (*each)(void *arg, struct emlfs_msg_id id), void *arg,
                        struct emlfs_err *err);
+/*
+ * Does query match this one message of user's archive? 1, 0, or -EAGAIN: the index does not know
+ * the message yet; otherwise as _search.
+ */
+int emlfs_index_matches(struct emlfs_index *index, const struct emlfs_query *query,
+                        struct emlfs_user_id user, struct emlfs_msg_id id, struct emlfs_err *err);
+/* Does the index know all messages of the store up to and with this number? */
+bool emlfs_index_knows(struct emlfs_index *index, struct emlfs_msg_id id);
 /* Number of matches. */
 int emlfs_index_count(struct emlfs_index *index, const struct emlfs_search *search, uint64_t *ret_n,
                       struct emlfs_err *err);

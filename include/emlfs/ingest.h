@@ -3,6 +3,7 @@
 #define EMLFS_INGEST_H
 
 #include "emlfs/archive.h"
+#include "emlfs/base/actor.h"
 
 /*
  * Ingest: messages go in. One ingest exists at a time in an archive; a second waits in _begin. A
@@ -44,6 +45,9 @@ struct emlfs_ingest_options {
     void (*done)(void *arg, struct emlfs_ingest_item *item);
     void *arg;
     const char *source; /* identifies the source across runs, e.g. "eml:/home/a/mail"; NULL: none */
+    struct emlfs_actor actor; /* who archives, for the ledger; all zero: emlfs itself */
+    /* The time a message is archived at; NULL: the archive's clock. Not before the last one's. */
+    int64_t (*arrival_ns)(void *arg);
 };
 struct emlfs_ingest;
 unsigned emlfs_archive_ingest_workers(const struct emlfs_archive *archive);

@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 #include "emlfs/archive.h"
+#include "emlfs/base/actor.h"
 
 /*
  * Archive users, and the pure functions that decide who may do what.
@@ -33,8 +34,14 @@ struct emlfs_user {
  * need not exist yet. ret may be NULL. Durable when 0 came back. EEXIST, EINVAL, E2BIG (65535
  * users).
  */
-int emlfs_user_add(struct emlfs_archive *archive, const char *name, const char *unix_account,
-                   uint32_t flags, struct emlfs_user *ret, struct emlfs_err *err);
+struct emlfs_user_new {
+    const char *name;
+    const char *unix_account;
+    uint32_t flags;
+};
+int emlfs_user_add(struct emlfs_archive *archive, const struct emlfs_actor *actor,
+                   const struct emlfs_user_new *made, struct emlfs_user *ret,
+                   struct emlfs_err *err);
 /* Exactly this name; removed users are found, too. ENOENT. */
 int emlfs_user_by_name(struct emlfs_archive *archive, const char *name, struct emlfs_user *ret,
                        struct emlfs_err *err);
@@ -46,13 +53,14 @@ int emlfs_user_walk(struct emlfs_archive *archive,
                     struct emlfs_err *err);
 /* The user archive's directory gets the new name, too; the account stays. ENOENT, EEXIST, EINVAL.
  */
-int emlfs_user_rename(struct emlfs_archive *archive, const char *name, const char *new_name,
-                      struct emlfs_err *err);
+int emlfs_user_rename(struct emlfs_archive *archive, const struct emlfs_actor *actor,
+                      const char *name, const char *new_name, struct emlfs_err *err);
 /*
  * Mark as removed: the user archive and its mail stay, and nobody reads them. The last
  * administrator stays: EPERM. 0 also when removed before. ENOENT.
  */
-int emlfs_user_remove(struct emlfs_archive *archive, const char *name, struct emlfs_err *err);
+int emlfs_user_remove(struct emlfs_archive *archive, const struct emlfs_actor *actor,
+                      const char *name, struct emlfs_err *err);
 
 /* Who asks: the caller of a system call or the peer of the control socket. */
 struct emlfs_subject {

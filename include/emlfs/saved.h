@@ -3,6 +3,7 @@
 #define EMLFS_SAVED_H
 
 #include "emlfs/archive.h"
+#include "emlfs/base/actor.h"
 #include "emlfs/query.h"
 
 /*
@@ -43,16 +44,22 @@ void emlfs_saved_close(struct emlfs_saved *saved);
  * its query), and free for that user, ignoring case. EINVAL: name, or a query that does not parse;
  * EEXIST; E2BIG (EMLFS_SAVED_USER_MAX); EROFS.
  */
-int emlfs_saved_add(struct emlfs_saved *saved, struct emlfs_saved_search *search,
-                    struct emlfs_err *err);
+int emlfs_saved_add(struct emlfs_saved *saved, const struct emlfs_actor *actor,
+                    struct emlfs_saved_search *search, struct emlfs_err *err);
 /* ENOENT. */
-int emlfs_saved_remove(struct emlfs_saved *saved, struct emlfs_saved_id id, struct emlfs_err *err);
+int emlfs_saved_remove(struct emlfs_saved *saved, const struct emlfs_actor *actor,
+                       struct emlfs_saved_id id, struct emlfs_err *err);
 /* ENOENT, EINVAL, EEXIST. The id stays, also when only the case changes. */
-int emlfs_saved_rename(struct emlfs_saved *saved, struct emlfs_saved_id id, const char *name,
-                       struct emlfs_err *err);
+int emlfs_saved_rename(struct emlfs_saved *saved, const struct emlfs_actor *actor,
+                       struct emlfs_saved_id id, const char *name, struct emlfs_err *err);
 /* ENOENT, EINVAL. */
-int emlfs_saved_set_query(struct emlfs_saved *saved, struct emlfs_saved_id id, const char *query,
-                          enum emlfs_query_form form, struct emlfs_err *err);
+struct emlfs_saved_query {
+    const char *text;
+    enum emlfs_query_form form;
+};
+int emlfs_saved_set_query(struct emlfs_saved *saved, const struct emlfs_actor *actor,
+                          struct emlfs_saved_id id, const struct emlfs_saved_query *query,
+                          struct emlfs_err *err);
 
 /* Exactly this name of user's searches; -ENOENT (no text: ask often). */
 int emlfs_saved_by_name(struct emlfs_saved *saved, struct emlfs_user_id user, const char *name,

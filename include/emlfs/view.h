@@ -6,7 +6,7 @@
 
 #include "emlfs/archive.h"
 #include "emlfs/index.h"
-#include "emlfs/policy.h"
+#include "emlfs/rules.h"
 #include "emlfs/saved.h"
 
 /*
@@ -45,6 +45,7 @@ struct emlfs_view;
 struct emlfs_view_options {
     struct emlfs_archive *archive;
     struct emlfs_bindings *bindings;
+    struct emlfs_rules *rules;
     struct emlfs_index *index; /* NULL: there are no searches */
     struct emlfs_saved *saved; /* NULL exactly when index is */
     bool private_names;        /* hide the top directories of user archives from other accounts */
@@ -96,19 +97,68 @@ int emlfs_view_dir_next(struct emlfs_view_dir *dir, uint64_t off, const char **r
 void emlfs_view_dir_cancel(struct emlfs_view_dir *dir, const atomic_bool *cancel);
 
 /*
- * Changes. Only Searches can be changed, by those who may read the archive: mkdir saves the search
- * that name says (EMLFS_QUERY_PATH) under that name, rmdir removes a search and never mail, rename
- * gives one another name. EINVAL: not a query, or not a name; EEXIST; ENOSPC: too many searches;
- * EACCES: desktop litter; EROFS: any other place.
+ * Changes, within rights, store states, retention and holds; refusals are recorded. Inside a user
+ * archive:
+ *
+ *   mkdir, rmdir   a folder, which must be empty; in Searches: a saved search, defined by its name
+ *                  (EMLFS_QUERY_PATH), of which rmdir removes the search and never mail
+ *   rename         of a message or folder: moves it, also into another user archive where both
+ *                  rights are there. A message keeps its name: renaming one within its folder is
+ *                  EPERM. A saved search gets another name.
+ *   unlink         a message: governed deletion
+ *
+ * errno as DESIGN's table: EPERM retention, hold, change of what is archived; EACCES the right is
+ * missing, or a name of desktop litter; EROFS a view, a write-protected store, a read-only archive;
+ * EEXIST, ENOTEMPTY, ENOTDIR, EISDIR; ENOENT where the caller may not know; EINVAL a name that
+ * cannot be, or a folder into itself; ENOSPC too many searches.
  */
 int emlfs_view_mkdir(struct emlfs_view *view, const struct emlfs_subject *subject,
                      emlfs_node parent, const char *name, struct emlfs_attr *ret,
                      struct emlfs_err *err);
 int emlfs_view_rmdir(struct emlfs_view *view, const struct emlfs_subject *subject,
                      emlfs_node parent, const char *name, struct emlfs_err *err);
+int emlfs_view_unlink(struct emlfs_view *view, const struct emlfs_subject *subject,
+                      emlfs_node parent, const char *name, struct emlfs_err *err);
+struct emlfs_view_move {
+    emlfs_node parent, to_parent;
+    const char *name, *to_name;
+};
 int emlfs_view_rename(struct emlfs_view *view, const struct emlfs_subject *subject,
-                      emlfs_node parent, const char *name, const char *new_name,
-                      struct emlfs_err *err);
+                      const struct emlfs_view_move *move, struct emlfs_err *err);
+/*
+ * Of asked, only what mask says (EMLFS_SET_...). 0 when nothing would change; EPERM, EROFS, EACCES
+ * otherwise: attributes are the archive's. *ret: as they are.
+ */
+#define EMLFS_SET_MODE 1u
+#define EMLFS_SET_UID 2u
+#define EMLFS_SET_GID 4u
+#define EMLFS_SET_SIZE 8u
+#define EMLFS_SET_MTIME 16u
+#define EMLFS_SET_ATIME 32u
+int emlfs_view_setattr(struct emlfs_view *view, const struct emlfs_subject *subject,
+                       emlfs_node node, const struct stat *asked, unsigned mask,
+                       struct emlfs_attr *ret, struct emlfs_err *err);
+/*
+ * Why call is refused on node (for EMLFS_CALL_CREATE: the directory), negative always: for what no
+ * caller may, such as open for writing, link, symlink, mknod. Recorded.
+ */
+int emlfs_view_refuse(struct emlfs_view *view, const struct emlfs_subject *subject, emlfs_node node,
+                      enum emlfs_access_call call, struct emlfs_err *err);
+
+/*
+ * Extended attributes (with -o xattr): user.emlfs.id, sha256, archived, retain-until, delete-at,
+ * policy, hold (only for those who may know), store of a message, user.emlfs.query of a search.
+ * ENODATA for any other name. Values are text. _list: names, each with a NUL. _set: the query of a
+ * saved search; what would change nothing is 0; else EPERM.
+ */
+int emlfs_view_xattr_get(struct emlfs_view *view, const struct emlfs_subject *subject,
+                         emlfs_node node, const char *name, struct emlfs_buf *out,
+                         struct emlfs_err *err);
+int emlfs_view_xattr_list(struct emlfs_view *view, const struct emlfs_subject *subject,
+                          emlfs_node node, struct emlfs_buf *out, struct emlfs_err *err);
+int emlfs_view_xattr_set(struct emlfs_view *view, const struct emlfs_subject *subject,
+                         emlfs_node node, const char *name, struct emlfs_span value,
+                         struct emlfs_err *err);
 
 /* File handle. */
 struct emlfs_view_file;

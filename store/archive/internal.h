@@ -7,6 +7,7 @@
 
 #include "apply.h"
 #include "emlfs/base/clock.h"
+#include "emlfs/change.h"
 
 /* ---- store.c */
 
@@ -112,6 +113,12 @@ int writer_record(struct emlfs_archive *archive, enum emlfs_record_type type,
 int writer_commit(struct emlfs_archive *archive, struct emlfs_err *err);
 struct apply *writer_apply(struct emlfs_archive *archive);
 int writer_roll_store(struct emlfs_archive *archive, struct emlfs_err *err);
+/*
+ * Keep a record for the ledger, filled in with actor's members and the time, which the next
+ * writer_commit appends behind the sync of the packs and before the catalogue. Copies.
+ */
+int writer_tell(struct emlfs_archive *archive, const struct emlfs_actor *actor,
+                const struct emlfs_ledger_record *record, struct emlfs_err *err);
 /* Bytes appended since the last commit. */
 uint64_t writer_pending_bytes(const struct emlfs_archive *archive);
 int writer_room(struct emlfs_archive *archive, struct emlfs_err *err);

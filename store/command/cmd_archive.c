@@ -65,7 +65,8 @@ static int first_user(struct emlfs_archive *archive, struct emlfs_call *call, co
         name = own;
     }
     if (r == 0)
-        r = emlfs_user_add(archive, name, account, EMLFS_USER_ADMIN, &user, err);
+        r = emlfs_user_add(archive, NULL, &(struct emlfs_user_new){name, account, EMLFS_USER_ADMIN},
+                           &user, err);
     if (r < 0)
         return r;
 

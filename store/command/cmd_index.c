@@ -137,7 +137,7 @@ int emlfs_run_index_set(struct emlfs_call *call, struct emlfs_err *err)
     int r = kinds_parse(emlfs_args_text(call->args, "kinds"), &set, err);
 
     if (r == 0)
-        r = emlfs_index_set_kinds(call->index, set, err);
+        r = emlfs_index_set_kinds(call->index, NULL, set, err);
     if (r < 0)
         return r;
 

@@ -66,8 +66,9 @@ int emlfs_run_search_save(struct emlfs_call *call, struct emlfs_err *err)
         return r;
     if (emlfs_args_flag(call->args, "replace") &&
         emlfs_saved_by_name(call->saved, search.user, search.name, &old) == 0)
-        return emlfs_saved_set_query(call->saved, old.id, search.query, search.form, err);
-    return emlfs_saved_add(call->saved, &search, err);
+        return emlfs_saved_set_query(call->saved, NULL, old.id,
+                                     &(struct emlfs_saved_query){search.query, search.form}, err);
+    return emlfs_saved_add(call->saved, NULL, &search, err);
 }
 
 int emlfs_run_search_list(struct emlfs_call *call, struct emlfs_err *err)
@@ -86,7 +87,7 @@ int emlfs_run_search_remove(struct emlfs_call *call, struct emlfs_err *err)
     struct emlfs_saved_search search;
     int r = saved_find(call, "NAME", &search, err);
 
-    return r < 0 ? r : emlfs_saved_remove(call->saved, search.id, err);
+    return r < 0 ? r : emlfs_saved_remove(call->saved, NULL, search.id, err);
 }
 
 int emlfs_run_search_rename(struct emlfs_call *call, struct emlfs_err *err)
@@ -95,6 +96,6 @@ int emlfs_run_search_rename(struct emlfs_call *call, struct emlfs_err *err)
     int r = saved_find(call, "NAME", &search, err);
 
     return r < 0 ? r
-                 : emlfs_saved_rename(call->saved, search.id,
+                 : emlfs_saved_rename(call->saved, NULL, search.id,
                                       emlfs_args_text(call->args, "NEWNAME"), err);
 }

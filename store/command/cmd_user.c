@@ -32,9 +32,12 @@ static bool user_visible(struct emlfs_call *call, const struct emlfs_user *user)
 int emlfs_run_user_add(struct emlfs_call *call, struct emlfs_err *err)
 {
     struct emlfs_user user;
-    int r = emlfs_user_add(call->archive, emlfs_args_text(call->args, "NAME"),
-                           emlfs_args_text(call->args, "unix-account"),
-                           emlfs_args_flag(call->args, "admin") ? EMLFS_USER_ADMIN : 0, &user, err);
+    int r = emlfs_user_add(
+        call->archive, NULL,
+        &(struct emlfs_user_new){emlfs_args_text(call->args, "NAME"),
+                                 emlfs_args_text(call->args, "unix-account"),
+                                 emlfs_args_flag(call->args, "admin") ? EMLFS_USER_ADMIN : 0},
+        &user, err);
 
     if (r < 0)
         return r;
@@ -127,7 +130,7 @@ int emlfs_run_user_show(struct emlfs_call *call, struct emlfs_err *err)
 
 int emlfs_run_user_rename(struct emlfs_call *call, struct emlfs_err *err)
 {
-    int r = emlfs_user_rename(call->archive, emlfs_args_text(call->args, "NAME"),
+    int r = emlfs_user_rename(call->archive, NULL, emlfs_args_text(call->args, "NAME"),
                               emlfs_args_text(call->args, "NEWNAME"), err);
 
     emlfs_bindings_refresh(call->bindings);
@@ -136,7 +139,7 @@ int emlfs_run_user_rename(struct emlfs_call *call, struct emlfs_err *err)
 
 int emlfs_run_user_remove(struct emlfs_call *call, struct emlfs_err *err)
 {
-    int r = emlfs_user_remove(call->archive, emlfs_args_text(call->args, "NAME"), err);
+    int r = emlfs_user_remove(call->archive, NULL, emlfs_args_text(call->args, "NAME"), err);
 
     emlfs_bindings_refresh(call->bindings);
     return r;

@@ -245,11 +245,13 @@ int emlfs_index_get_kinds(struct emlfs_index *index, unsigned *ret_kinds, struct
     return 0;
 }
 
-int emlfs_index_set_kinds(struct emlfs_index *index, unsigned kinds, struct emlfs_err *err)
+int emlfs_index_set_kinds(struct emlfs_index *index, const struct emlfs_actor *actor,
+                          unsigned kinds, struct emlfs_err *err)
 {
     struct emlfs_buf value EMLFS_BUF_CLEANUP = EMLFS_BUF_INIT(64);
     int rc;
 
+    (void)actor;
     if (kinds & ~EMLFS_KIND_ALL)
         return emlfs_err_set(err, EINVAL, MODULE, "no such kind of attachment");
     rc = emlfs_buf_append_varint(&value, kinds);

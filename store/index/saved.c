@@ -348,11 +348,12 @@ static int add_locked(struct emlfs_saved *saved, struct emlfs_saved_search *sear
     return 0;
 }
 
-int emlfs_saved_add(struct emlfs_saved *saved, struct emlfs_saved_search *search,
-                    struct emlfs_err *err)
+int emlfs_saved_add(struct emlfs_saved *saved, const struct emlfs_actor *actor,
+                    struct emlfs_saved_search *search, struct emlfs_err *err)
 {
     int rc = name_check(search->name, err);
 
+    (void)actor;
     if (rc == 0)
         rc = query_check(search->query, search->form, err);
     if (rc < 0)
@@ -370,12 +371,14 @@ static int find_locked(const struct emlfs_saved *saved, struct emlfs_saved_id id
     return *ret_at < saved->n ? 0 : emlfs_err_set(err, ENOENT, MODULE, "no saved search %u", id.v);
 }
 
-int emlfs_saved_remove(struct emlfs_saved *saved, struct emlfs_saved_id id, struct emlfs_err *err)
+int emlfs_saved_remove(struct emlfs_saved *saved, const struct emlfs_actor *actor,
+                       struct emlfs_saved_id id, struct emlfs_err *err)
 {
     struct emlfs_saved_search *gone = NULL;
     size_t at;
     int rc;
 
+    (void)actor;
     pthread_mutex_lock(&saved->write_lock);
     rc = find_locked(saved, id, &at, err);
     if (rc == 0 && id.v + 1 == saved->next_id)
@@ -412,13 +415,14 @@ static int replace_locked(struct emlfs_saved *saved, size_t at, struct emlfs_sav
     return rc;
 }
 
-int emlfs_saved_rename(struct emlfs_saved *saved, struct emlfs_saved_id id, const char *name,
-                       struct emlfs_err *err)
+int emlfs_saved_rename(struct emlfs_saved *saved, const struct emlfs_actor *actor,
+                       struct emlfs_saved_id id, const char *name, struct emlfs_err *err)
 {
     struct emlfs_saved_search changed;
     size_t at;
     int rc = name_check(name, err);
 
+    (void)actor;
     if (rc < 0)
         return rc;
     pthread_mutex_lock(&saved->write_lock);
@@ -434,21 +438,23 @@ int emlfs_saved_rename(struct emlfs_saved *saved, struct emlfs_saved_id id, cons
     return rc;
 }
 
-int emlfs_saved_set_query(struct emlfs_saved *saved, struct emlfs_saved_id id, const char *query,
-                          enum emlfs_query_form form, struct emlfs_err *err)
+int emlfs_saved_set_query(struct emlfs_saved *saved, const struct emlfs_actor *actor,
+                          struct emlfs_saved_id id, const struct emlfs_saved_query *query,
+                          struct emlfs_err *err)
 {
     struct emlfs_saved_search changed;
     size_t at;
-    int rc = query_check(query, form, err);
+    int rc = query_check(query->text, query->form, err);
 
+    (void)actor;
     if (rc < 0)
         return rc;
     pthread_mutex_lock(&saved->write_lock);
     rc = find_locked(saved, id, &at, err);
     if (rc == 0) {
         changed = *saved->v[at];
-        changed.form = form;
-        snprintf(changed.query, sizeof(changed.query), "%s", query);
+        changed.form = query->form;
+        snprintf(changed.query, sizeof(changed.query), "%s", query->text);
         rc = replace_locked(saved, at, &changed, err);
     }
     pthread_mutex_unlock(&saved->write_lock);

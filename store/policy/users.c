@@ -336,14 +336,16 @@ static int add_reserve(struct emlfs_archive *archive, const struct user_list *li
     return row_put(archive, user, err);
 }
 
-int emlfs_user_add(struct emlfs_archive *archive, const char *name, const char *unix_account,
-                   uint32_t flags, struct emlfs_user *ret, struct emlfs_err *err)
+int emlfs_user_add(struct emlfs_archive *archive, const struct emlfs_actor *actor,
+                   const struct emlfs_user_new *made, struct emlfs_user *ret, struct emlfs_err *err)
 {
     USER_LIST_CLEANUP struct user_list list = {0};
-    struct emlfs_user user = {.flags = flags};
-    const char *account = unix_account ? unix_account : name;
+    struct emlfs_user user = {.flags = made->flags};
+    const char *name = made->name;
+    const char *account = made->unix_account ? made->unix_account : name;
 
-    int r = add_check(name, account, flags, err);
+    (void)actor;
+    int r = add_check(name, account, made->flags, err);
     if (r == 0)
         r = list_load(archive, &list, err);
     if (r < 0)
@@ -365,11 +367,12 @@ int emlfs_user_add(struct emlfs_archive *archive, const char *name, const char *
     return r;
 }
 
-int emlfs_user_rename(struct emlfs_archive *archive, const char *name, const char *new_name,
-                      struct emlfs_err *err)
+int emlfs_user_rename(struct emlfs_archive *archive, const struct emlfs_actor *actor,
+                      const char *name, const char *new_name, struct emlfs_err *err)
 {
     USER_LIST_CLEANUP struct user_list list = {0};
 
+    (void)actor;
     int r = name_check(new_name, err);
     if (r == 0)
         r = list_load(archive, &list, err);
@@ -400,11 +403,13 @@ static bool is_acting_admin(const struct emlfs_user *user)
            !(user->flags & EMLFS_USER_REMOVED);
 }
 
-int emlfs_user_remove(struct emlfs_archive *archive, const char *name, struct emlfs_err *err)
+int emlfs_user_remove(struct emlfs_archive *archive, const struct emlfs_actor *actor,
+                      const char *name, struct emlfs_err *err)
 {
     USER_LIST_CLEANUP struct user_list list = {0};
     size_t admins = 0;
 
+    (void)actor;
     int r = list_load(archive, &list, err);
     if (r < 0)
         return r;

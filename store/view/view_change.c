@@ -57,7 +57,7 @@ int emlfs_view_mkdir(struct emlfs_view *view, const struct emlfs_subject *subjec
     if (!name_copy(search.name, sizeof(search.name), name) ||
         !name_copy(search.query, sizeof(search.query), name))
         return emlfs_err_set(err, ENAMETOOLONG, "view", "name too long");
-    rc = emlfs_saved_add(view->options.saved, &search, err);
+    rc = emlfs_saved_add(view->options.saved, NULL, &search, err);
     if (rc < 0)
         return change_errno(rc);
     view_attr_saved(view, &search, ret);
@@ -75,15 +75,15 @@ int emlfs_view_rmdir(struct emlfs_view *view, const struct emlfs_subject *subjec
     if (rc == 0)
         rc = name_find(view, at.user, name, &search, err);
     if (rc == 0)
-        rc = change_errno(emlfs_saved_remove(view->options.saved, search.id, err));
+        rc = change_errno(emlfs_saved_remove(view->options.saved, NULL, search.id, err));
     return rc;
 }
 
 int emlfs_view_rename(struct emlfs_view *view, const struct emlfs_subject *subject,
-                      emlfs_node parent, const char *name, const char *new_name,
-                      struct emlfs_err *err)
+                      const struct emlfs_view_move *move, struct emlfs_err *err)
 {
-    struct view_node at = view_node_decode(parent);
+    struct view_node at = view_node_decode(move->parent);
+    const char *name = move->name, *new_name = move->to_name;
     struct emlfs_saved_search search;
     int rc;
 
@@ -96,5 +96,5 @@ int emlfs_view_rename(struct emlfs_view *view, const struct emlfs_subject *subje
         return emlfs_err_set(err, EACCES, "view", "a name of desktop litter");
     if (strlen(new_name) > EMLFS_NAME_MAX_BYTES)
         return emlfs_err_set(err, ENAMETOOLONG, "view", "name too long");
-    return change_errno(emlfs_saved_rename(view->options.saved, search.id, new_name, err));
+    return change_errno(emlfs_saved_rename(view->options.saved, NULL, search.id, new_name, err));
 }

@@ -125,7 +125,8 @@ static int writer_user(struct writer *writer, struct emlfs_archive *archive, str
     struct emlfs_user user;
     int rc = emlfs_user_by_name(archive, "crash", &user, err);
     if (rc == -ENOENT)
-        rc = emlfs_user_add(archive, "crash", "root", 0, &user, err);
+        rc =
+            emlfs_user_add(archive, NULL, &(struct emlfs_user_new){"crash", "root", 0}, &user, err);
     /* A run that was cut off while it added the user: adding again completes that, and says so. */
     if (rc == -EEXIST)
         rc = emlfs_user_by_name(archive, "crash", &user, err);
@@ -214,13 +215,15 @@ static int events_run(struct emlfs_archive *archive, struct emlfs_err *err)
     struct emlfs_folder_id folder, inner;
     int rc = emlfs_user_by_name(archive, "crash", &crash, err);
     if (rc == 0)
-        rc = emlfs_user_add(archive, "second", NULL, EMLFS_USER_ADMIN, &user, err);
+        rc = emlfs_user_add(archive, NULL,
+                            &(struct emlfs_user_new){"second", NULL, EMLFS_USER_ADMIN}, &user, err);
     if (rc == 0)
-        rc = emlfs_user_add(archive, "third", "nobody", 0, &user, err);
+        rc = emlfs_user_add(archive, NULL, &(struct emlfs_user_new){"third", "nobody", 0}, &user,
+                            err);
     if (rc == 0)
-        rc = emlfs_user_rename(archive, "third", "fourth", err);
+        rc = emlfs_user_rename(archive, NULL, "third", "fourth", err);
     if (rc == 0)
-        rc = emlfs_user_remove(archive, "fourth", err);
+        rc = emlfs_user_remove(archive, NULL, "fourth", err);
     if (rc == 0)
         rc = emlfs_archive_folder_make(archive, crash.archive, crash.id, "Projekte", &folder, err);
     if (rc == 0)

@@ -49,6 +49,7 @@ OWN_HEADER = {"importers": "importer", "fs": "mount"}
 PART_OF = {"cli": "command", "text": "command", "wire": "command", "ingest": "archive",
            "verify": "archive", "feed": "archive", "query": "index", "saved": "index",
            "extract": "importer", "access": "policy", "compliance": "policy", "govern": "policy",
+           "rules": "policy", "rules_change": "policy", "change": "archive", "stores": "archive",
            "hold": "policy", "retention": "policy", "rights": "policy", "ledger_record": "ledger",
            "proof": "ledger"}
 

@@ -59,7 +59,9 @@ static inline int archive_setup(void **state)
     struct emlfs_archive_options open = {.path = t->path, .workers = 2};
 
     OK(emlfs_archive_open(&open, &t->archive, &err));
-    OK(emlfs_user_add(t->archive, "alice", self->pw_name, EMLFS_USER_ADMIN, &t->alice, &err));
+    OK(emlfs_user_add(t->archive, NULL,
+                      &(struct emlfs_user_new){"alice", self->pw_name, EMLFS_USER_ADMIN}, &t->alice,
+                      &err));
     OK(emlfs_bindings_new(t->archive, &t->bindings));
     t->self = (struct emlfs_subject){.uid = getuid(), .gid = getgid()};
     *state = t;

@@ -220,7 +220,8 @@ static void test_rights(void **state)
     struct emlfs_user bob;
     struct emlfs_err err = {0};
 
-    OK(emlfs_user_add(t->archive, "bob", "emlfs-no-such-account", 0, &bob, &err));
+    OK(emlfs_user_add(t->archive, NULL, &(struct emlfs_user_new){"bob", "emlfs-no-such-account", 0},
+                      &bob, &err));
     options.user = "nobody-here";
     assert_int_equal(emlfs_intake_begin(&options, &intake, &err), -ENOENT);
     options.user = "alice";
@@ -230,7 +231,7 @@ static void test_rights(void **state)
     assert_int_equal(emlfs_intake_begin(&options, &intake, &err), -EACCES);
     /* An administrator may file for others, but not for who was removed. */
     options.subject = t->self;
-    OK(emlfs_user_remove(t->archive, "bob", &err));
+    OK(emlfs_user_remove(t->archive, NULL, "bob", &err));
     assert_int_equal(emlfs_intake_begin(&options, &intake, &err), -EPERM);
     assert_null(intake);
 }

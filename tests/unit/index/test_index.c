@@ -427,8 +427,8 @@ static void test_kinds_and_problems(void **state)
     engine_index_open(engine);
     must(emlfs_index_get_kinds(engine->index, &kinds, NULL));
     assert_int_equal(kinds, EMLFS_KIND_ALL);
-    must(emlfs_index_set_kinds(engine->index, EMLFS_KIND_PDF | EMLFS_KIND_TEXT, NULL));
-    assert_int_equal(emlfs_index_set_kinds(engine->index, 1u << 20, NULL), -EINVAL);
+    must(emlfs_index_set_kinds(engine->index, NULL, EMLFS_KIND_PDF | EMLFS_KIND_TEXT, NULL));
+    assert_int_equal(emlfs_index_set_kinds(engine->index, NULL, 1u << 20, NULL), -EINVAL);
     engine->extractor_fails = true;
     assert_int_equal(emlfs_index_catch_up(engine->index, NULL, NULL), -EAGAIN);
     engine->extractor_fails = false;

@@ -24,7 +24,7 @@ static int try_add(struct emlfs_saved *saved, struct emlfs_user_id user, const c
 
     snprintf(search.name, sizeof(search.name), "%s", name);
     snprintf(search.query, sizeof(search.query), "%s", query);
-    rc = emlfs_saved_add(saved, &search, &err);
+    rc = emlfs_saved_add(saved, NULL, &search, &err);
     assert_int_equal(-rc, err.code);
     if (rc == 0 && ret)
         *ret = search.id;
@@ -93,8 +93,9 @@ static void test_life_of_searches(void **state)
     assert_int_equal(emlfs_saved_by_name(saved, USER, "invoices", &found), -ENOENT);
     must(emlfs_saved_by_id(saved, b, &found));
     assert_string_equal(found.query, "invoice -draft");
-    must(emlfs_saved_rename(saved, a, "INVOICES", NULL)); /* only the case */
-    must(emlfs_saved_set_query(saved, c, "date=thismonth", EMLFS_QUERY_PATH, NULL));
+    must(emlfs_saved_rename(saved, NULL, a, "INVOICES", NULL)); /* only the case */
+    must(emlfs_saved_set_query(
+        saved, NULL, c, &(struct emlfs_saved_query){"date=thismonth", EMLFS_QUERY_PATH}, NULL));
     must(emlfs_saved_by_id(saved, c, &found));
     assert_int_equal(found.form, EMLFS_QUERY_PATH);
     assert_true(found.changed_ns > found.created_ns);
@@ -133,9 +134,9 @@ static void test_ids(void **state)
         id = add(saved, USER, "again", "word");
         assert_true(id.v > last.v);
         last = id;
-        must(emlfs_saved_remove(saved, id, NULL));
+        must(emlfs_saved_remove(saved, NULL, id, NULL));
         assert_int_equal(emlfs_saved_by_id(saved, id, &found), -ENOENT);
-        assert_int_equal(emlfs_saved_remove(saved, id, NULL), -ENOENT);
+        assert_int_equal(emlfs_saved_remove(saved, NULL, id, NULL), -ENOENT);
         assert_true(emlfs_saved_changed_ns(saved, USER) > 0);
         emlfs_saved_close(saved);
         life_close(life);
@@ -164,7 +165,7 @@ static void test_refused(void **state)
     assert_int_equal(try_add(saved, USER, "STRASSE", "word", NULL), -EEXIST);
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         assert_int_equal(try_add(saved, USER, names[i], "word", NULL), -EINVAL);
-        assert_int_equal(emlfs_saved_rename(saved, id, names[i], NULL), -EINVAL);
+        assert_int_equal(emlfs_saved_rename(saved, NULL, id, names[i], NULL), -EINVAL);
     }
     memset(longest, 'x', sizeof(longest));
     longest[100] = '\0';
@@ -172,17 +173,23 @@ static void test_refused(void **state)
     longest[100] = 'x';
     longest[101] = '\0';
     assert_int_equal(try_add(saved, USER, longest, "word", NULL), -EINVAL);
-    assert_int_equal(emlfs_saved_rename(saved, other, "strasse", NULL), -EEXIST);
+    assert_int_equal(emlfs_saved_rename(saved, NULL, other, "strasse", NULL), -EEXIST);
     assert_int_equal(try_add(saved, USER, "bad", "\"open", NULL), -EINVAL);
     assert_int_equal(try_add(saved, USER, "bad", "", NULL), -EINVAL);
-    assert_int_equal(emlfs_saved_set_query(saved, id, "-", EMLFS_QUERY_PLAIN, NULL), -EINVAL);
-    assert_int_equal(emlfs_saved_rename(saved, (struct emlfs_saved_id){99}, "x", NULL), -ENOENT);
-    assert_int_equal(
-        emlfs_saved_set_query(saved, (struct emlfs_saved_id){99}, "x", EMLFS_QUERY_PLAIN, NULL),
-        -ENOENT);
+    assert_int_equal(emlfs_saved_set_query(saved, NULL, id,
+                                           &(struct emlfs_saved_query){"-", EMLFS_QUERY_PLAIN},
+                                           NULL),
+                     -EINVAL);
+    assert_int_equal(emlfs_saved_rename(saved, NULL, (struct emlfs_saved_id){99}, "x", NULL),
+                     -ENOENT);
+    assert_int_equal(emlfs_saved_set_query(saved, NULL, (struct emlfs_saved_id){99},
+                                           &(struct emlfs_saved_query){"x", EMLFS_QUERY_PLAIN},
+                                           NULL),
+                     -ENOENT);
     memset(query, 'q', sizeof(query) - 1);
     query[sizeof(query) - 1] = '\0';
-    must(emlfs_saved_set_query(saved, id, query, EMLFS_QUERY_PLAIN, NULL));
+    must(emlfs_saved_set_query(saved, NULL, id,
+                               &(struct emlfs_saved_query){query, EMLFS_QUERY_PLAIN}, NULL));
     emlfs_saved_close(saved);
 }
 

@@ -67,10 +67,19 @@ static int setup(void **state)
     w->nss.alice = 1000;
     sem_init(&w->nss.waiting, 0, 0);
     sem_init(&w->nss.go, 0, 0);
-    assert_int_equal(emlfs_user_add(w->archive, "alice", NULL, EMLFS_USER_ADMIN, NULL, NULL), 0);
-    assert_int_equal(emlfs_user_add(w->archive, "bob", NULL, 0, NULL, NULL), 0);
-    assert_int_equal(emlfs_user_add(w->archive, "ghost", NULL, EMLFS_USER_ADMIN, NULL, NULL), 0);
-    assert_int_equal(emlfs_user_add(w->archive, "superuser", "root", 0, NULL, NULL), 0);
+    assert_int_equal(emlfs_user_add(w->archive, NULL,
+                                    &(struct emlfs_user_new){"alice", NULL, EMLFS_USER_ADMIN}, NULL,
+                                    NULL),
+                     0);
+    assert_int_equal(
+        emlfs_user_add(w->archive, NULL, &(struct emlfs_user_new){"bob", NULL, 0}, NULL, NULL), 0);
+    assert_int_equal(emlfs_user_add(w->archive, NULL,
+                                    &(struct emlfs_user_new){"ghost", NULL, EMLFS_USER_ADMIN}, NULL,
+                                    NULL),
+                     0);
+    assert_int_equal(emlfs_user_add(w->archive, NULL,
+                                    &(struct emlfs_user_new){"superuser", "root", 0}, NULL, NULL),
+                     0);
     assert_int_equal(emlfs_bindings_new_on(w->archive, &system, &w->bindings), 0);
     *state = w;
     return 0;
@@ -154,12 +163,12 @@ static void removal_counts_after_a_refresh_or_a_minute(void **state)
     struct world *w = *state;
 
     assert_true(reads(w, 1001, BOB));
-    assert_int_equal(emlfs_user_remove(w->archive, "bob", NULL), 0);
+    assert_int_equal(emlfs_user_remove(w->archive, NULL, "bob", NULL), 0);
     emlfs_bindings_refresh(w->bindings);
     assert_false(reads(w, 1001, BOB));
     assert_int_equal(owner(w, BOB), -ENOENT);
     assert_true(administers(w, 1000));
-    assert_int_equal(emlfs_user_remove(w->archive, "alice", NULL), 0);
+    assert_int_equal(emlfs_user_remove(w->archive, NULL, "alice", NULL), 0);
     assert_true(administers(w, 1000));
     w->nss.now_ns += 61 * SECOND;
     assert_false(administers(w, 1000));
@@ -238,7 +247,7 @@ static void a_refresh_is_not_undone_by_a_slow_answer(void **state)
     w->nss.slow = true;
     assert_int_equal(pthread_create(&thread, NULL, ask_bob, w), 0);
     sem_wait(&w->nss.waiting);
-    assert_int_equal(emlfs_user_remove(w->archive, "bob", NULL), 0);
+    assert_int_equal(emlfs_user_remove(w->archive, NULL, "bob", NULL), 0);
     emlfs_bindings_refresh(w->bindings);
     assert_false(reads(w, 1001, BOB));
     sem_post(&w->nss.go);
@@ -277,7 +286,7 @@ static void threads_agree(void **state)
     void *result;
 
     emlfs_bindings_free(w->bindings);
-    assert_int_equal(emlfs_user_remove(w->archive, "ghost", NULL), 0);
+    assert_int_equal(emlfs_user_remove(w->archive, NULL, "ghost", NULL), 0);
     assert_int_equal(emlfs_bindings_new_on(w->archive, &system, &w->bindings), 0);
     for (unsigned i = 0; i < THREADS; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, hammer, w), 0);
@@ -296,8 +305,13 @@ static void the_system_knows_its_accounts(void **state)
         skip();
     emlfs_bindings_free(w->bindings);
     struct emlfs_user user;
-    assert_int_equal(emlfs_user_add(w->archive, "me", me->pw_name, 0, &user, NULL), 0);
-    assert_int_equal(emlfs_user_add(w->archive, "none", "no such account", 0, NULL, NULL), 0);
+    assert_int_equal(emlfs_user_add(w->archive, NULL,
+                                    &(struct emlfs_user_new){"me", me->pw_name, 0}, &user, NULL),
+                     0);
+    assert_int_equal(emlfs_user_add(w->archive, NULL,
+                                    &(struct emlfs_user_new){"none", "no such account", 0}, NULL,
+                                    NULL),
+                     0);
     assert_int_equal(emlfs_bindings_new(w->archive, &w->bindings), 0);
     assert_int_equal(owner(w, user.id.v), getuid());
     assert_true(reads(w, getuid(), user.id.v));

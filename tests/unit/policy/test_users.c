@@ -77,8 +77,8 @@ static void users_survive_reopening(void **state)
     place_new(&place);
     struct emlfs_user alice = add(place.archive, "alice", EMLFS_USER_ADMIN);
     add(place.archive, "bob", 0);
-    assert_int_equal(emlfs_user_rename(place.archive, "bob", "carol", NULL), 0);
-    assert_int_equal(emlfs_user_remove(place.archive, "carol", NULL), 0);
+    assert_int_equal(emlfs_user_rename(place.archive, NULL, "bob", "carol", NULL), 0);
+    assert_int_equal(emlfs_user_remove(place.archive, NULL, "carol", NULL), 0);
     assert_int_equal(emlfs_archive_close(place.archive, NULL), 0);
     place_open(&place);
     assert_int_equal(emlfs_user_by_name(place.archive, "alice", &user, NULL), 0);
@@ -103,7 +103,7 @@ static void users_survive_a_lost_catalogue(void **state)
     place_new(&place);
     struct emlfs_user alice = add(place.archive, "alice", EMLFS_USER_ADMIN);
     add(place.archive, "bob", 0);
-    assert_int_equal(emlfs_user_rename(place.archive, "bob", "carol", NULL), 0);
+    assert_int_equal(emlfs_user_rename(place.archive, NULL, "bob", "carol", NULL), 0);
     assert_int_equal(emlfs_archive_close(place.archive, NULL), 0);
     struct emlfs_archive_options options = {.path = place.path};
     if (emlfs_archive_recover(&options, NULL, NULL, NULL, &totals, &err) < 0)

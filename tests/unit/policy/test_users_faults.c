@@ -41,12 +41,14 @@ static void stopping_while_adding_is_settled(void **state)
         archive->changes_left = UINT32_MAX;
         add(archive, "alice", EMLFS_USER_ADMIN);
         archive->changes_left = stop;
-        done = emlfs_user_add(archive, "bob", "x", 0, NULL, NULL) == 0;
+        done =
+            emlfs_user_add(archive, NULL, &(struct emlfs_user_new){"bob", "x", 0}, NULL, NULL) == 0;
         int found = emlfs_user_by_name(archive, "bob", &user, NULL);
         assert_int_equal(found, done ? 0 : -ENOENT);
         archive->changes_left = UINT32_MAX;
         emlfs_users_settle(archive);
-        int again = emlfs_user_add(archive, "bob", "x", 0, NULL, NULL);
+        int again =
+            emlfs_user_add(archive, NULL, &(struct emlfs_user_new){"bob", "x", 0}, NULL, NULL);
         assert_true(again == 0 || again == -EEXIST);
         expect_sound(archive, 2);
         struct emlfs_user carol = add(archive, "carol", 0);
@@ -67,10 +69,11 @@ static void stopping_while_renaming_is_settled(void **state)
         archive->changes_left = UINT32_MAX;
         add(archive, "alice", EMLFS_USER_ADMIN);
         archive->changes_left = stop;
-        done = emlfs_user_rename(archive, "alice", "bob", NULL) == 0;
+        done = emlfs_user_rename(archive, NULL, "alice", "bob", NULL) == 0;
         archive->changes_left = UINT32_MAX;
         /* A new user of the old name must not get the old folder. */
-        int r = emlfs_user_add(archive, "alice", NULL, 0, &user, NULL);
+        int r =
+            emlfs_user_add(archive, NULL, &(struct emlfs_user_new){"alice", NULL, 0}, &user, NULL);
         assert_int_equal(r, stop == 0 ? -EEXIST : 0);
         expect_sound(archive, stop == 0 ? 1 : 2);
         assert_int_equal(emlfs_user_by_id(archive, (struct emlfs_user_id){1}, &user, NULL), 0);
@@ -89,9 +92,11 @@ static void a_refused_folder_takes_the_name_back(void **state)
     assert_int_equal(emlfs_archive_folder_make(archive, (struct emlfs_folder_id){0},
                                                (struct emlfs_user_id){9}, "mallory", &id, NULL),
                      0);
-    assert_int_equal(emlfs_user_rename(archive, "alice", "Mallory", NULL), -EEXIST);
+    assert_int_equal(emlfs_user_rename(archive, NULL, "alice", "Mallory", NULL), -EEXIST);
     assert_int_equal(emlfs_user_by_name(archive, "alice", &user, NULL), 0);
-    assert_int_equal(emlfs_user_add(archive, "Mallory", NULL, 0, NULL, NULL), -EEXIST);
+    assert_int_equal(
+        emlfs_user_add(archive, NULL, &(struct emlfs_user_new){"Mallory", NULL, 0}, NULL, NULL),
+        -EEXIST);
     assert_int_equal(user_count(archive), 1);
 }
 
@@ -108,10 +113,13 @@ static void damaged_rows_are_named(void **state)
     archive->rows[1].value[0] = 1;
     archive->rows[1].len--;
     assert_int_equal(emlfs_user_by_id(archive, (struct emlfs_user_id){1}, &user, &err), -EUCLEAN);
-    assert_int_equal(emlfs_user_add(archive, "bob", NULL, 0, NULL, &err), -EUCLEAN);
+    assert_int_equal(
+        emlfs_user_add(archive, NULL, &(struct emlfs_user_new){"bob", NULL, 0}, NULL, &err),
+        -EUCLEAN);
     assert_int_equal(err.code, EUCLEAN);
     archive->reads_fail = 1;
-    assert_int_equal(emlfs_user_add(archive, "bob", NULL, 0, NULL, &err), -EIO);
+    assert_int_equal(
+        emlfs_user_add(archive, NULL, &(struct emlfs_user_new){"bob", NULL, 0}, NULL, &err), -EIO);
     assert_string_equal(err.module, "fake");
 }
 

@@ -9,7 +9,8 @@ static struct emlfs_user add(struct emlfs_archive *archive, const char *name, ui
 {
     struct emlfs_user user;
 
-    assert_int_equal(emlfs_user_add(archive, name, NULL, flags, &user, NULL), 0);
+    assert_int_equal(
+        emlfs_user_add(archive, NULL, &(struct emlfs_user_new){name, NULL, flags}, &user, NULL), 0);
     return user;
 }
 
@@ -50,7 +51,10 @@ static void users_are_added_and_found(void **state)
     assert_int_equal(alice.flags, EMLFS_USER_ADMIN);
     assert_string_equal(alice.unix_account, "alice");
     expect_folder(archive, &alice, "alice");
-    assert_int_equal(emlfs_user_add(archive, "Bj\xc3\xb6rn B", "CORP\\bjoern", 0, &user, NULL), 0);
+    assert_int_equal(emlfs_user_add(archive, NULL,
+                                    &(struct emlfs_user_new){"Bj\xc3\xb6rn B", "CORP\\bjoern", 0},
+                                    &user, NULL),
+                     0);
     assert_int_equal(user.id.v, 2);
     assert_int_equal(emlfs_user_by_name(archive, "Bj\xc3\xb6rn B", &user, NULL), 0);
     assert_int_equal(user.id.v, 2);
@@ -94,14 +98,20 @@ static void bad_names_are_refused(void **state)
 
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         err.code = 0;
-        int r = emlfs_user_add(archive, bad[i], "x", 0, NULL, &err);
+        int r = emlfs_user_add(archive, NULL, &(struct emlfs_user_new){bad[i], "x", 0}, NULL, &err);
         if (r != -EINVAL)
             fail_msg("\"%s\": %d", bad[i], r);
         assert_int_equal(err.code, EINVAL);
     }
     for (size_t i = 0; i < sizeof(bad_accounts) / sizeof(bad_accounts[0]); i++)
-        assert_int_equal(emlfs_user_add(archive, "a", bad_accounts[i], 0, NULL, &err), -EINVAL);
-    assert_int_equal(emlfs_user_add(archive, "a", NULL, EMLFS_USER_REMOVED, NULL, &err), -EINVAL);
+        assert_int_equal(emlfs_user_add(archive, NULL,
+                                        &(struct emlfs_user_new){"a", bad_accounts[i], 0}, NULL,
+                                        &err),
+                         -EINVAL);
+    assert_int_equal(emlfs_user_add(archive, NULL,
+                                    &(struct emlfs_user_new){"a", NULL, EMLFS_USER_REMOVED}, NULL,
+                                    &err),
+                     -EINVAL);
     assert_int_equal(user_count(archive), 0);
     add(archive, "1234567890123456789012345678901234567890123456789012345678901234", 0);
 }
@@ -115,10 +125,16 @@ static void names_are_unique_ignoring_case(void **state)
         "e",
         EMLFS_USER_ADMIN);
     add(archive, "bob", 0);
-    assert_int_equal(emlfs_user_add(archive, "BOB", NULL, 0, NULL, NULL), -EEXIST);
-    assert_int_equal(emlfs_user_add(archive, "STRASSE", NULL, 0, NULL, NULL), -EEXIST);
-    assert_int_equal(emlfs_user_remove(archive, "bob", NULL), 0);
-    assert_int_equal(emlfs_user_add(archive, "bob", NULL, 0, NULL, NULL), -EEXIST);
+    assert_int_equal(
+        emlfs_user_add(archive, NULL, &(struct emlfs_user_new){"BOB", NULL, 0}, NULL, NULL),
+        -EEXIST);
+    assert_int_equal(
+        emlfs_user_add(archive, NULL, &(struct emlfs_user_new){"STRASSE", NULL, 0}, NULL, NULL),
+        -EEXIST);
+    assert_int_equal(emlfs_user_remove(archive, NULL, "bob", NULL), 0);
+    assert_int_equal(
+        emlfs_user_add(archive, NULL, &(struct emlfs_user_new){"bob", NULL, 0}, NULL, NULL),
+        -EEXIST);
     assert_int_equal(user_count(archive), 2);
 }
 
@@ -129,17 +145,17 @@ static void renaming_moves_the_folder(void **state)
 
     struct emlfs_user alice = add(archive, "alice", EMLFS_USER_ADMIN);
     add(archive, "bob", 0);
-    assert_int_equal(emlfs_user_rename(archive, "alice", "carol", NULL), 0);
+    assert_int_equal(emlfs_user_rename(archive, NULL, "alice", "carol", NULL), 0);
     assert_int_equal(emlfs_user_by_name(archive, "alice", &user, NULL), -ENOENT);
     assert_int_equal(emlfs_user_by_name(archive, "carol", &user, NULL), 0);
     assert_int_equal(user.id.v, alice.id.v);
     assert_int_equal(user.archive.v, alice.archive.v);
     assert_string_equal(user.unix_account, "alice");
     expect_folder(archive, &user, "carol");
-    assert_int_equal(emlfs_user_rename(archive, "carol", "Bob", NULL), -EEXIST);
-    assert_int_equal(emlfs_user_rename(archive, "carol", "Holds", NULL), -EINVAL);
-    assert_int_equal(emlfs_user_rename(archive, "alice", "x", NULL), -ENOENT);
-    assert_int_equal(emlfs_user_rename(archive, "carol", "Carol", NULL), 0);
+    assert_int_equal(emlfs_user_rename(archive, NULL, "carol", "Bob", NULL), -EEXIST);
+    assert_int_equal(emlfs_user_rename(archive, NULL, "carol", "Holds", NULL), -EINVAL);
+    assert_int_equal(emlfs_user_rename(archive, NULL, "alice", "x", NULL), -ENOENT);
+    assert_int_equal(emlfs_user_rename(archive, NULL, "carol", "Carol", NULL), 0);
     assert_int_equal(emlfs_user_by_name(archive, "Carol", &user, NULL), 0);
     expect_folder(archive, &user, "Carol");
     struct emlfs_user again = add(archive, "alice", 0);
@@ -154,13 +170,13 @@ static void the_last_administrator_stays(void **state)
 
     add(archive, "alice", EMLFS_USER_ADMIN);
     add(archive, "bob", 0);
-    assert_int_equal(emlfs_user_remove(archive, "alice", NULL), -EPERM);
+    assert_int_equal(emlfs_user_remove(archive, NULL, "alice", NULL), -EPERM);
     add(archive, "carol", EMLFS_USER_ADMIN);
-    assert_int_equal(emlfs_user_remove(archive, "alice", NULL), 0);
-    assert_int_equal(emlfs_user_remove(archive, "alice", NULL), 0);
-    assert_int_equal(emlfs_user_remove(archive, "carol", NULL), -EPERM);
-    assert_int_equal(emlfs_user_remove(archive, "bob", NULL), 0);
-    assert_int_equal(emlfs_user_remove(archive, "dave", NULL), -ENOENT);
+    assert_int_equal(emlfs_user_remove(archive, NULL, "alice", NULL), 0);
+    assert_int_equal(emlfs_user_remove(archive, NULL, "alice", NULL), 0);
+    assert_int_equal(emlfs_user_remove(archive, NULL, "carol", NULL), -EPERM);
+    assert_int_equal(emlfs_user_remove(archive, NULL, "bob", NULL), 0);
+    assert_int_equal(emlfs_user_remove(archive, NULL, "dave", NULL), -ENOENT);
     assert_int_equal(emlfs_user_by_name(archive, "alice", &user, NULL), 0);
     assert_int_equal(user.flags, EMLFS_USER_ADMIN | EMLFS_USER_REMOVED);
     expect_folder(archive, &user, "alice");

@@ -67,8 +67,12 @@ static int status_text(void *arg, struct emlfs_buf *ret_json)
 
 static void make_users(struct fixture *f, struct emlfs_err *err)
 {
-    check(emlfs_user_add(f->archive, "alice", "daemon", EMLFS_USER_ADMIN, &f->alice, err), err);
-    check(emlfs_user_add(f->archive, "bob", "bin", 0, &f->bob, err), err);
+    check(emlfs_user_add(f->archive, NULL,
+                         &(struct emlfs_user_new){"alice", "daemon", EMLFS_USER_ADMIN}, &f->alice,
+                         err),
+          err);
+    check(emlfs_user_add(f->archive, NULL, &(struct emlfs_user_new){"bob", "bin", 0}, &f->bob, err),
+          err);
     check(emlfs_archive_folder_make(f->archive, f->alice.archive, f->alice.id, "Inbox", &f->inbox,
                                     err),
           err);

@@ -113,8 +113,13 @@ static int setup(void **state)
     assert_non_null(f);
     f->archive = archive_new(f->path, sizeof(f->path));
     assert_int_equal(emlfs_bindings_new(f->archive, &f->bindings), 0);
-    check(emlfs_user_add(f->archive, "alice", "daemon", EMLFS_USER_ADMIN, &f->alice, &err), &err);
-    check(emlfs_user_add(f->archive, "bob", "bin", 0, &f->bob, &err), &err);
+    check(emlfs_user_add(f->archive, NULL,
+                         &(struct emlfs_user_new){"alice", "daemon", EMLFS_USER_ADMIN}, &f->alice,
+                         &err),
+          &err);
+    check(
+        emlfs_user_add(f->archive, NULL, &(struct emlfs_user_new){"bob", "bin", 0}, &f->bob, &err),
+        &err);
     check(emlfs_archive_folder_make(f->archive, f->alice.archive, f->alice.id, "Inbox", &f->inbox,
                                     &err),
           &err);
@@ -469,6 +474,15 @@ static void test_cancel_and_errors(void **state)
     free(l);
 }
 
+static int rename_in(struct fixture *f, const struct emlfs_subject *who, emlfs_node parent,
+                     const char *name, const char *to_name)
+{
+    const struct emlfs_view_move move = {
+        .parent = parent, .to_parent = parent, .name = name, .to_name = to_name};
+
+    return emlfs_view_rename(f->view, who, &move, NULL);
+}
+
 static void test_saved(void **state)
 {
     struct fixture *f = *state;
@@ -487,8 +501,7 @@ static void test_saved(void **state)
         emlfs_view_mkdir(f->view, &f->is_alice, f->searches, ".Trash-1000", &attr, NULL), -EACCES);
     assert_int_equal(lookup(f, f->searches, "subject:invoice", &attr), 0);
     assert_true(attr.node == made.node);
-    assert_int_equal(
-        emlfs_view_rename(f->view, &f->is_alice, f->searches, "subject:invoice", "Bills", NULL), 0);
+    assert_int_equal(rename_in(f, &f->is_alice, f->searches, "subject:invoice", "Bills"), 0);
     assert_int_equal(lookup(f, f->searches, "subject:invoice", &attr), -ENOENT);
     l = list(f, f->searches);
     assert_int_equal(l->n, 1);
@@ -499,8 +512,7 @@ static void test_saved(void **state)
     assert_int_equal(l->n, MESSAGES);
     free(l);
     assert_int_equal(emlfs_view_mkdir(f->view, &f->is_alice, f->searches, "two", &attr, NULL), 0);
-    assert_int_equal(emlfs_view_rename(f->view, &f->is_alice, f->searches, "two", "Bills", NULL),
-                     -EEXIST);
+    assert_int_equal(rename_in(f, &f->is_alice, f->searches, "two", "Bills"), -EEXIST);
     assert_int_equal(emlfs_view_rmdir(f->view, &f->is_alice, f->searches, "Bills", NULL), 0);
     assert_int_equal(emlfs_view_rmdir(f->view, &f->is_alice, f->searches, "Bills", NULL), -ENOENT);
     assert_int_equal(emlfs_view_getattr(f->view, &f->is_alice, made.node, &attr, NULL), -ENOENT);
@@ -535,8 +547,7 @@ static void test_others(void **state)
         assert_int_equal(emlfs_view_mkdir(f->view, who[i], f->searches, "x", &attr, NULL),
                          wanted[i]);
         assert_int_equal(emlfs_view_rmdir(f->view, who[i], f->searches, "body", NULL), wanted[i]);
-        assert_int_equal(emlfs_view_rename(f->view, who[i], f->searches, "body", "b", NULL),
-                         wanted[i]);
+        assert_int_equal(rename_in(f, who[i], f->searches, "body", "b"), wanted[i]);
     }
     /* a saved search belongs to its user's archive alone, whatever a node says */
     attr.node = (made.node & ~(0xffffull << 32)) | (uint64_t)f->bob.id.v << 32;
@@ -560,8 +571,7 @@ static void test_read_only_places(void **state)
         assert_int_equal(emlfs_view_mkdir(f->view, &f->is_alice, places[i], "x", &attr, NULL),
                          -EROFS);
         assert_int_equal(emlfs_view_rmdir(f->view, &f->is_alice, places[i], "x", NULL), -EROFS);
-        assert_int_equal(emlfs_view_rename(f->view, &f->is_alice, places[i], "x", "y", NULL),
-                         -EROFS);
+        assert_int_equal(rename_in(f, &f->is_alice, places[i], "x", "y"), -EROFS);
     }
 }
 
