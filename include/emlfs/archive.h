@@ -208,8 +208,8 @@ int emlfs_archive_msg_neighbours(struct emlfs_archive *archive, struct emlfs_msg
 
 typedef void emlfs_change_fn(void *arg, struct emlfs_folder_id folder);
 /*
- * One subscriber; NULL fn unsubscribes. folder 0: the list of user archives; EMLFS_FOLDER_RULES: the
- * rules or a store's state changed, so anybody may see other things, under other modes.
+ * One subscriber; NULL fn unsubscribes. folder 0: the list of user archives; EMLFS_FOLDER_RULES:
+ * the rules or a store's state changed, so anybody may see other things, under other modes.
  */
 #define EMLFS_FOLDER_RULES UINT32_MAX
 void emlfs_archive_subscribe(struct emlfs_archive *archive, emlfs_change_fn *fn, void *arg);

@@ -135,9 +135,13 @@ int emlfs_view_rename(struct emlfs_view *view, const struct emlfs_subject *subje
 #define EMLFS_SET_SIZE 8u
 #define EMLFS_SET_MTIME 16u
 #define EMLFS_SET_ATIME 32u
+struct emlfs_view_set {
+    const struct stat *asked;
+    unsigned mask;
+};
 int emlfs_view_setattr(struct emlfs_view *view, const struct emlfs_subject *subject,
-                       emlfs_node node, const struct stat *asked, unsigned mask,
-                       struct emlfs_attr *ret, struct emlfs_err *err);
+                       emlfs_node node, const struct emlfs_view_set *set, struct emlfs_attr *ret,
+                       struct emlfs_err *err);
 /*
  * Why call is refused on node (for EMLFS_CALL_CREATE: the directory), negative always: for what no
  * caller may, such as open for writing, link, symlink, mknod. Recorded.
