@@ -189,6 +189,7 @@ int control_import(struct control_session *session, struct json_object *args,
                                            .base_folder = text_argument(args, "base_folder"),
                                            .source = text_argument(args, "source"),
                                            .dry_run = emlfs_args_flag(args, "dry_run"),
+                                           .trust_dates = emlfs_args_flag(args, "trust_dates"),
                                            .verdict = import_verdict,
                                            .arg = session};
     struct timeval idle = {.tv_sec = IDLE_SEC};

@@ -99,6 +99,19 @@ static struct emlfs_span received_date(struct emlfs_span value)
     return emlfs_span_of(semicolon + 1, value.len - used);
 }
 
+/* The first field of its kind that holds a date. */
+static bool field_date(const struct facts_header *header, enum facts_field field, int64_t *ret_sec)
+{
+    for (uint8_t i = 0; i < header->counts[field]; i++) {
+        struct emlfs_span value = header->values[field][i];
+        if (field == FIELD_RECEIVED)
+            value = received_date(value);
+        if (value.len > 0 && facts_decode_date(value, ret_sec))
+            return true;
+    }
+    return false;
+}
+
 static void date_read(const struct facts_header *header, struct emlfs_facts *facts)
 {
     static const struct {
@@ -107,17 +120,13 @@ static void date_read(const struct facts_header *header, struct emlfs_facts *fac
     } order[] = {{FIELD_ARRIVAL, EMLFS_DATE_ORIGINAL_ARRIVAL},
                  {FIELD_DATE, EMLFS_DATE_DATE},
                  {FIELD_RECEIVED, EMLFS_DATE_RECEIVED}};
-    for (size_t i = 0; i < sizeof order / sizeof order[0]; i++) {
-        for (uint8_t j = 0; j < header->counts[order[i].field]; j++) {
-            struct emlfs_span value = header->values[order[i].field][j];
-            if (order[i].field == FIELD_RECEIVED)
-                value = received_date(value);
-            if (value.len == 0 || !facts_decode_date(value, &facts->date_sec))
-                continue;
+    for (size_t i = 0; i < sizeof order / sizeof order[0] && !facts->date_source; i++) {
+        if (field_date(header, order[i].field, &facts->date_sec))
             facts->date_source = order[i].source;
-            return;
-        }
     }
+    facts->has_sent = field_date(header, FIELD_DATE, &facts->sent_sec);
+    facts->has_received = field_date(header, FIELD_ARRIVAL, &facts->received_sec) ||
+                          field_date(header, FIELD_RECEIVED, &facts->received_sec);
 }
 
 void facts_preamble_skip(struct facts_lines *lines)

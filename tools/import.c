@@ -18,7 +18,7 @@ struct import {
     const char *user, *folder;
     const struct emlfs_importer *format; /* NULL: detect */
     const char **include, **exclude;
-    bool dry_run, no_index;
+    bool dry_run, no_index, trust_dates;
     struct report report;
     struct meter meter;
     struct seen seen;
@@ -175,6 +175,7 @@ static int source_here(struct import *import, struct place *place, const struct 
                                            .base_folder = source->base,
                                            .source = source->id,
                                            .dry_run = import->dry_run,
+                                           .trust_dates = import->trust_dates,
                                            .verdict = report_verdict,
                                            .arg = &import->report};
     struct emlfs_ingest_totals totals = {0};
@@ -199,6 +200,7 @@ static int source_there(struct import *import, struct place *place, const struct
                                      .base_folder = source->base,
                                      .source = source->id,
                                      .dry_run = import->dry_run,
+                                     .trust_dates = import->trust_dates,
                                      .report = &import->report,
                                      .cancel = import->meter.progress.cancel};
     struct remote_import *remote = NULL;
@@ -320,6 +322,7 @@ static int import_setup(struct import *import, struct emlfs_err *err)
     import->user = emlfs_args_text(args, "user");
     import->folder = emlfs_args_text(args, "folder");
     import->dry_run = emlfs_args_flag(args, "dry-run");
+    import->trust_dates = emlfs_args_flag(args, "trust-dates");
     import->no_index = emlfs_args_flag(args, "no-index");
     import->format = format ? emlfs_importer_by_name(format) : NULL;
     if (format && !import->format)

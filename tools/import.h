@@ -39,6 +39,7 @@ struct remote_import;
 struct remote_options {
     const char *user, *base_folder, *source;
     bool dry_run;
+    bool trust_dates;
     struct report *report;
     const atomic_bool *cancel;
 };

@@ -219,6 +219,7 @@ static int request_send(int fd, const struct remote_options *options)
         json_object_object_add(args, "base_folder", json_object_new_string(options->base_folder));
         json_object_object_add(args, "source", json_object_new_string(options->source));
         json_object_object_add(args, "dry_run", json_object_new_boolean(options->dry_run));
+        json_object_object_add(args, "trust_dates", json_object_new_boolean(options->trust_dates));
         r = emlfs_wire_send_json(fd, EMLFS_FRAME_REQUEST, request);
     }
     json_object_put(request);

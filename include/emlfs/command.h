@@ -139,6 +139,7 @@ struct emlfs_intake_options {
     const char *source;      /* emlfs_ingest_options.source */
     const char *worker_exe;  /* NULL: /proc/self/exe */
     bool dry_run;            /* write nothing, tell what would happen */
+    bool trust_dates;        /* dates of the messages count for retention: administrators only */
     /* A verdict, after it is durable, on the committing thread. position as the importer gave it.
      */
     void (*verdict)(void *arg, const char *position, enum emlfs_ingest_verdict verdict,

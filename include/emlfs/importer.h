@@ -19,6 +19,9 @@
 #define EMLFS_ENTRY_DRAFT 8u
 #define EMLFS_ENTRY_DELETED 16u
 #define EMLFS_ENTRY_FORWARDED 32u
+/* The dates of the message count for retention: set by the archive, where an administrator vouched
+ * for the dates of a source; never by a source. */
+#define EMLFS_ENTRY_VOUCHED 64u
 
 struct emlfs_source_message {
     const char *folder;    /* path below the import's base folder, components separated by '/';

@@ -31,6 +31,13 @@ struct emlfs_facts {
     int64_t
         date_sec; /* as the message says, seconds since 1970 UTC, unclamped; 0 with source NONE */
     uint8_t date_source;
+    /*
+     * What the message claims: when it came (X-OriginalArrivalTime, else topmost Received) and when
+     * it was sent (Date). Kept only where an administrator vouched for the dates of the source;
+     * seconds, unclamped.
+     */
+    bool has_received, has_sent;
+    int64_t received_sec, sent_sec;
     uint32_t flags;
     /*
      * Decoded UTF-8, borrowed; empty when absent. Address lists as "Name <addr>, <addr>, Name":
@@ -53,6 +60,8 @@ struct emlfs_fact_part {
 int emlfs_facts_encode(const struct emlfs_facts *facts, struct emlfs_buf *out);
 /* Decode and check; *ret borrows from bytes. EUCLEAN when not what _encode could have written. */
 int emlfs_facts_decode(struct emlfs_span bytes, struct emlfs_facts *ret, struct emlfs_err *err);
+/* Take the claims out of facts that _encode wrote; nothing else changes. EUCLEAN, -ENOMEM. */
+int emlfs_facts_drop_claims(struct emlfs_buf *facts);
 int emlfs_facts_part_append(struct emlfs_buf *parts, const struct emlfs_fact_part *part);
 /* Take the next part off *parts; false at the end. Only on decoded facts (already checked). */
 bool emlfs_facts_part_next(struct emlfs_span *parts, struct emlfs_fact_part *ret);

@@ -2,9 +2,10 @@
 /*
  * Codec of facts. Responsible for the encoded form; what is a fact is the parser's business.
  *
- *   u8 format (1) | u8 date source | varint flags | svarint date_sec
+ *   u8 format | u8 date source | varint flags | svarint date_sec
  *   | 8 texts: from sender to cc bcc subject message-id reason: varint length, bytes
  *   | varint length of the part table, parts
+ *   format 2 goes on: u8 claims (1 received, 2 sent; not 0) | svarint for each of them
  *   part: varint depth | type | name (each varint length, bytes) | varint size | u8 attachment
  *
  * Invariants, established by _encode and checked by _decode:
@@ -20,6 +21,9 @@
 #include "emlfs/message.h"
 
 #define FACTS_FORMAT 1u
+#define FACTS_FORMAT_CLAIMS 2u
+#define CLAIM_RECEIVED 1u
+#define CLAIM_SENT 2u
 #define FACTS_FLAGS_KNOWN (EMLFS_FACT_ATTACHMENT | EMLFS_FACT_PARTIAL | EMLFS_FACT_UNPARSED)
 #define FACTS_TEXTS 8u
 #define PART_TYPE_MAX_BYTES 128u
@@ -106,13 +110,25 @@ static bool text_ok(struct emlfs_span text)
     return true;
 }
 
+static int claims_append(const struct emlfs_facts *facts, unsigned claims, struct emlfs_buf *out)
+{
+    int rc = emlfs_buf_append_u8(out, (uint8_t)claims);
+    if (rc == 0 && facts->has_received)
+        rc = emlfs_buf_append_svarint(out, facts->received_sec);
+    if (rc == 0 && facts->has_sent)
+        rc = emlfs_buf_append_svarint(out, facts->sent_sec);
+    return rc;
+}
+
 static int facts_append(const struct emlfs_facts *facts, struct emlfs_buf *out)
 {
     const struct emlfs_span *texts[FACTS_TEXTS] = {
         &facts->from, &facts->sender,  &facts->to,         &facts->cc,
         &facts->bcc,  &facts->subject, &facts->message_id, &facts->reason};
     bool dated = facts->date_source > EMLFS_DATE_NONE && facts->date_source <= EMLFS_DATE_ARCHIVED;
-    int rc = emlfs_buf_append_u8(out, FACTS_FORMAT);
+    unsigned claims =
+        (facts->has_received ? CLAIM_RECEIVED : 0) | (facts->has_sent ? CLAIM_SENT : 0);
+    int rc = emlfs_buf_append_u8(out, claims ? FACTS_FORMAT_CLAIMS : FACTS_FORMAT);
     if (rc == 0)
         rc = emlfs_buf_append_u8(out, dated ? facts->date_source : EMLFS_DATE_NONE);
     if (rc == 0)
@@ -121,7 +137,9 @@ static int facts_append(const struct emlfs_facts *facts, struct emlfs_buf *out)
         rc = emlfs_buf_append_svarint(out, dated ? facts->date_sec : 0);
     for (size_t i = 0; rc == 0 && i < FACTS_TEXTS; i++)
         rc = text_append(out, *texts[i], EMLFS_FACTS_TEXT_MAX_BYTES);
-    return rc == 0 ? emlfs_buf_append_bytes(out, facts->parts) : rc;
+    if (rc == 0)
+        rc = emlfs_buf_append_bytes(out, facts->parts);
+    return rc == 0 && claims ? claims_append(facts, claims, out) : rc;
 }
 
 int emlfs_facts_encode(const struct emlfs_facts *facts, struct emlfs_buf *out)
@@ -188,7 +206,17 @@ static bool parts_ok(struct emlfs_span parts)
     return true;
 }
 
-static bool facts_read(struct emlfs_cursor *cur, struct emlfs_facts *facts)
+static bool claims_read(struct emlfs_cursor *cur, struct emlfs_facts *facts)
+{
+    uint8_t claims = emlfs_cursor_u8(cur);
+    facts->has_received = claims & CLAIM_RECEIVED;
+    facts->has_sent = claims & CLAIM_SENT;
+    facts->received_sec = facts->has_received ? emlfs_cursor_svarint(cur) : 0;
+    facts->sent_sec = facts->has_sent ? emlfs_cursor_svarint(cur) : 0;
+    return claims != 0 && (claims & ~(CLAIM_RECEIVED | CLAIM_SENT)) == 0;
+}
+
+static bool facts_read(struct emlfs_cursor *cur, struct emlfs_facts *facts, bool claims)
 {
     struct emlfs_span *texts[FACTS_TEXTS] = {&facts->from,       &facts->sender, &facts->to,
                                              &facts->cc,         &facts->bcc,    &facts->subject,
@@ -206,6 +234,8 @@ static bool facts_read(struct emlfs_cursor *cur, struct emlfs_facts *facts)
             return false;
     }
     facts->parts = emlfs_cursor_bytes(cur, EMLFS_FACTS_MAX_BYTES);
+    if (claims && !claims_read(cur, facts))
+        return false;
     return emlfs_cursor_done(cur) && parts_ok(facts->parts);
 }
 
@@ -217,11 +247,22 @@ int emlfs_facts_decode(struct emlfs_span bytes, struct emlfs_facts *ret, struct 
     if (bytes.len == 0 || bytes.len > EMLFS_FACTS_MAX_BYTES)
         return emlfs_err_set(err, EUCLEAN, "facts", "facts have an impossible length");
     uint8_t format = emlfs_cursor_u8(&cur);
-    if (format > FACTS_FORMAT)
+    if (format > FACTS_FORMAT_CLAIMS)
         return emlfs_err_set(err, EPROTONOSUPPORT, "facts", "facts have the newer format %u",
                              format);
-    if (format != FACTS_FORMAT || !facts_read(&cur, &facts))
+    if (format < FACTS_FORMAT || !facts_read(&cur, &facts, format == FACTS_FORMAT_CLAIMS))
         return emlfs_err_set(err, EUCLEAN, "facts", "facts have an impossible structure");
     *ret = facts;
+    return 0;
+}
+
+int emlfs_facts_drop_claims(struct emlfs_buf *facts)
+{
+    struct emlfs_facts decoded;
+    int rc = emlfs_facts_decode(emlfs_buf_view(facts), &decoded, NULL);
+    if (rc < 0 || facts->data[0] == FACTS_FORMAT)
+        return rc;
+    facts->data[0] = FACTS_FORMAT;
+    facts->len = (size_t)(decoded.parts.data + decoded.parts.len - facts->data);
     return 0;
 }

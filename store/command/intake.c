@@ -35,6 +35,9 @@ static int intake_top(struct emlfs_intake *intake, const struct emlfs_intake_opt
     if (!own && !emlfs_bindings_is_admin(options->bindings, &options->subject))
         return emlfs_err_set(err, EACCES, "import", "only %s and administrators may import for %s",
                              user.name, user.name);
+    if (options->trust_dates && !emlfs_bindings_is_admin(options->bindings, &options->subject))
+        return emlfs_err_set(err, EACCES, "import",
+                             "--trust-dates: only administrators may vouch for dates");
     if (user.flags & EMLFS_USER_REMOVED)
         return emlfs_err_set(err, EPERM, "import", "archive user %s was removed", user.name);
     intake->user = user.id;
@@ -60,6 +63,8 @@ static int intake_prepare(void *arg, unsigned worker, struct emlfs_ingest_item *
     if (r == 0)
         r = emlfs_worker_facts(intake->workers[worker], emlfs_buf_view(&item->raw), &item->facts,
                                err);
+    if (r == 0 && !intake->trust_dates)
+        r = emlfs_facts_drop_claims(&item->facts);
     if (r == 0)
         r = emlfs_facts_decode(emlfs_buf_view(&item->facts), &facts, err);
     if (r < 0)
@@ -105,7 +110,8 @@ static int intake_item(struct emlfs_intake *intake, struct emlfs_source_message 
     *message->raw = EMLFS_BUF_INIT(item->raw.max_bytes);
     item->folder = folder;
     item->user = intake->user;
-    item->flags = message->flags;
+    item->flags = message->flags & ~EMLFS_ENTRY_VOUCHED;
+    item->flags |= intake->trust_dates ? EMLFS_ENTRY_VOUCHED : 0;
     item->file_time_sec = message->file_time_sec;
     *ret = item;
     return 0;
@@ -232,6 +238,7 @@ int emlfs_intake_begin(const struct emlfs_intake_options *options, struct emlfs_
         return emlfs_err_set(err, ENOMEM, "import", "out of memory");
     intake->archive = options->archive;
     intake->dry_run = options->dry_run;
+    intake->trust_dates = options->trust_dates;
     intake->verdict = options->verdict;
     intake->arg = options->arg;
     pthread_mutex_init(&intake->sent_lock, NULL);

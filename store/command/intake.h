@@ -21,6 +21,7 @@ struct emlfs_intake {
     struct emlfs_folder_id top;  /* of the user archive */
     struct emlfs_folder_id base; /* that paths are relative to */
     bool dry_run;
+    bool trust_dates;
     struct emlfs_sink sink;
     struct emlfs_ingest *ingest;
     struct emlfs_worker_config worker_config;

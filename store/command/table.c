@@ -43,6 +43,8 @@ static const struct emlfs_arg import_args[] = {
     {"exclude", 0, EMLFS_ARG_LIST, 0, "GLOB", "leave out paths below SOURCE that match"},
     {"format", 0, EMLFS_ARG_TEXT, 0, "FORMAT", "eml, maildir or mbox (detected)"},
     {"dry-run", 'n', EMLFS_ARG_FLAG, 0, NULL, "archive nothing, tell what would happen"},
+    {"trust-dates", 0, EMLFS_ARG_FLAG, 0, NULL,
+     "let retention count from the messages' own dates (administrators)"},
     {"no-index", 0, EMLFS_ARG_FLAG, 0, NULL, "leave indexing to the next search, mount or import"},
     {"report", 0, EMLFS_ARG_PATH, 0, "FILE",
      "write rejections, notes and the totals as JSON lines"},

@@ -83,18 +83,23 @@ static void test_too_much_is_refused(void **state)
     EMLFS_BUF_CLEANUP struct emlfs_buf bytes = EMLFS_BUF_INIT(1u << 20);
     memset(text, 'x', sizeof text);
     struct emlfs_span most = emlfs_span_of(text, sizeof text);
-    const struct emlfs_facts facts = {0, 0, 0, most, most, most, most, most, most, most, most, {0}};
+    const struct emlfs_facts facts = {.from = most,
+                                      .sender = most,
+                                      .to = most,
+                                      .cc = most,
+                                      .bcc = most,
+                                      .subject = most,
+                                      .message_id = most,
+                                      .reason = most};
     assert_int_equal(emlfs_facts_encode(&facts, &bytes), -E2BIG);
     assert_int_equal(bytes.len, 0);
 }
 
 /* Every truncation is refused; every single change is refused or decodes to something clean. */
-static void test_altered(void **state)
+static void check_altered(struct emlfs_facts facts)
 {
-    (void)state;
     EMLFS_BUF_CLEANUP struct emlfs_buf bytes = EMLFS_BUF_INIT(EMLFS_FACTS_MAX_BYTES);
     EMLFS_BUF_CLEANUP struct emlfs_buf again = EMLFS_BUF_INIT(EMLFS_FACTS_MAX_BYTES);
-    struct emlfs_facts facts = sample();
     struct emlfs_facts back;
     assert_int_equal(emlfs_facts_encode(&facts, &bytes), 0);
     for (size_t len = 0; len < bytes.len; len++)
@@ -110,8 +115,48 @@ static void test_altered(void **state)
             bytes.data[i] ^= (uint8_t)change;
         }
     }
-    bytes.data[0] = 2;
+    bytes.data[0] = 3;
     assert_int_equal(emlfs_facts_decode(emlfs_buf_view(&bytes), &back, NULL), -EPROTONOSUPPORT);
+}
+
+static void test_altered(void **state)
+{
+    struct emlfs_facts facts = sample();
+
+    (void)state;
+    check_altered(facts);
+    facts.has_sent = true;
+    facts.sent_sec = -77;
+    check_altered(facts);
+    facts.has_received = true;
+    facts.received_sec = INT64_MAX;
+    check_altered(facts);
+}
+
+/* Without its claims a message's facts are those of one that nobody vouched for, to the byte. */
+static void test_claims_are_dropped(void **state)
+{
+    EMLFS_BUF_CLEANUP struct emlfs_buf plain = EMLFS_BUF_INIT(EMLFS_FACTS_MAX_BYTES);
+    EMLFS_BUF_CLEANUP struct emlfs_buf bytes = EMLFS_BUF_INIT(EMLFS_FACTS_MAX_BYTES);
+    struct emlfs_facts facts = sample();
+    struct emlfs_facts back;
+
+    (void)state;
+    assert_int_equal(emlfs_facts_encode(&facts, &plain), 0);
+    facts.has_sent = facts.has_received = true;
+    facts.sent_sec = 5;
+    facts.received_sec = -6;
+    assert_int_equal(emlfs_facts_encode(&facts, &bytes), 0);
+    assert_int_equal(emlfs_facts_decode(emlfs_buf_view(&bytes), &back, NULL), 0);
+    assert_true(back.has_sent && back.has_received);
+    assert_int_equal(back.sent_sec, 5);
+    assert_int_equal(back.received_sec, -6);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(emlfs_facts_drop_claims(&bytes), 0);
+        assert_true(emlfs_span_equal(emlfs_buf_view(&bytes), emlfs_buf_view(&plain)));
+    }
+    bytes.len--;
+    assert_int_equal(emlfs_facts_drop_claims(&bytes), -EUCLEAN);
 }
 
 static void test_parts_are_counted(void **state)
@@ -140,7 +185,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round_trip),          cmocka_unit_test(test_text_is_cleaned_and_cut),
         cmocka_unit_test(test_too_much_is_refused), cmocka_unit_test(test_altered),
-        cmocka_unit_test(test_parts_are_counted),
+        cmocka_unit_test(test_parts_are_counted),   cmocka_unit_test(test_claims_are_dropped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,7 @@
 #include "archive_test.h"
 
 #include "emlfs/ingest.h"
+#include "emlfs/message.h"
 #include <pthread.h>
 
 #define MESSAGE(n)                                                                                 \
@@ -229,11 +230,50 @@ static void test_rights(void **state)
     assert_int_equal(emlfs_intake_begin(&options, &intake, &err), -EACCES);
     options.user = "bob";
     assert_int_equal(emlfs_intake_begin(&options, &intake, &err), -EACCES);
+    OK(emlfs_user_add(t->archive, NULL, &(struct emlfs_user_new){"nobody", NULL, 0}, NULL, &err));
+    struct passwd *account = getpwnam("nobody");
+
+    assert_non_null(account);
+    options.user = "nobody";
+    options.trust_dates = true;
+    options.subject = (struct emlfs_subject){.uid = account->pw_uid, .gid = account->pw_gid};
+    assert_int_equal(emlfs_intake_begin(&options, &intake, &err), -EACCES);
+    options.trust_dates = false;
+    options.user = "bob";
     /* An administrator may file for others, but not for who was removed. */
     options.subject = t->self;
     OK(emlfs_user_remove(t->archive, NULL, "bob", &err));
     assert_int_equal(emlfs_intake_begin(&options, &intake, &err), -EPERM);
     assert_null(intake);
+}
+
+/* What the messages claim about their dates is kept only where an administrator vouched for it. */
+static void test_trusted_dates(void **state)
+{
+    struct archive_test *t = *state;
+    EMLFS_BUF_CLEANUP struct emlfs_buf bytes = EMLFS_BUF_INIT(EMLFS_FACTS_MAX_BYTES);
+    struct emlfs_msg_info info;
+    struct emlfs_facts facts;
+    struct emlfs_entry entry;
+
+    for (int trusted = 0; trusted < 2; trusted++) {
+        struct told told;
+        struct emlfs_intake_options options = options_of(t, &told);
+        struct emlfs_ingest_totals totals;
+        struct emlfs_intake *intake;
+
+        emlfs_buf_clear(&bytes);
+        options.trust_dates = trusted;
+        OK(emlfs_intake_begin(&options, &intake, NULL));
+        OK(give(intake, "Inbox", trusted ? MESSAGE("8") : MESSAGE("9")));
+        OK(emlfs_intake_end(intake, true, &totals, NULL));
+        OK(emlfs_archive_msg_info(t->archive, told.last, &info, &bytes, NULL));
+        OK(emlfs_facts_decode(emlfs_buf_view(&bytes), &facts, NULL));
+        assert_int_equal(facts.has_sent, trusted);
+        assert_int_equal(facts.date_sec, 1772442780);
+        OK(emlfs_archive_entry_of(t->archive, t->alice.id, told.last, &entry, NULL));
+        assert_int_equal(entry.flags, trusted ? EMLFS_ENTRY_VOUCHED : 0);
+    }
 }
 
 /* The reader's memory becomes the archive's: nothing is copied. */
@@ -262,8 +302,9 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, archive_setup, archive_teardown)
-        TEST(test_archives_once), TEST(test_names),  TEST(test_hostile_folders), TEST(test_dry_run),
-        TEST(test_moves),         TEST(test_rights), TEST(test_takes_memory),
+        TEST(test_archives_once), TEST(test_names),         TEST(test_hostile_folders),
+        TEST(test_dry_run),       TEST(test_moves),         TEST(test_rights),
+        TEST(test_takes_memory),  TEST(test_trusted_dates),
     };
 
     if (argc > 0 && strcmp(argv[0], "emlfs-worker") == 0)

@@ -87,14 +87,20 @@ static void test_dates(void **state)
                             "Date: Sun, 1 Mar 2026 09:13:00 +0100\n\n");
     assert_int_equal(p.facts.date_source, EMLFS_DATE_ORIGINAL_ARRIVAL);
     assert_true(llabs((long long)p.facts.date_sec - 1123081926) < 86400);
+    assert_int_equal(p.facts.received_sec, p.facts.date_sec);
+    assert_int_equal(p.facts.sent_sec, 1772352780);
     emlfs_buf_free(&p.bytes);
     p = parse("Date: nonsense\nReceived: x; Sun, 1 Mar 2026 09:13:00 +0000\n"
               "Received: y; Sun, 1 Mar 2020 09:13:00 +0000\n\n");
     assert_int_equal(p.facts.date_source, EMLFS_DATE_RECEIVED);
     assert_int_equal(p.facts.date_sec, 1772356380);
+    assert_false(p.facts.has_sent);
+    assert_true(p.facts.has_received);
+    assert_int_equal(p.facts.received_sec, 1772356380);
     emlfs_buf_free(&p.bytes);
     p = parse("Subject: x\nDate:\n\n");
     assert_int_equal(p.facts.date_source, EMLFS_DATE_NONE);
+    assert_false(p.facts.has_sent || p.facts.has_received);
     emlfs_buf_free(&p.bytes);
 }
 
