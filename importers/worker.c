@@ -5,8 +5,7 @@
  * Invariants:
  *  1. A child that broke the protocol, took too long or died is killed and reaped before another is
  *     started; children are reaped by pid only.
- *  2. What emlfs_worker_facts returns passed emlfs_facts_decode in this process.
- *  3. A message costs at most one child; when children cannot even be started, the call fails after
+ *  2. A message costs at most one child; when children cannot even be started, the call fails after
  *     START_TRIES.
  */
 #include <fcntl.h>
@@ -26,20 +25,12 @@
 #include "facts.h"
 #include "worker.h"
 
-#define TIMEOUT_DEFAULT_MS 5000u
 #define START_TIMEOUT_MS 20000u
 #define START_TRIES 3u
-#define MEMORY_DEFAULT_BYTES (512ull << 20)
 /* Taken with the first read of an answer, so that most answers are one read. */
 #define ANSWER_SOON_BYTES (sizeof(struct worker_answer) + EMLFS_FACTS_MAX_BYTES)
 #define ANSWER_KEPT_BYTES (1u << 20)
 #define STOP_LOOK_NS INT64_C(100000000) /* how long being stopped may go unseen */
-
-static const struct worker_kind facts_kind = {.name = "facts",
-                                              .timeout_ms = TIMEOUT_DEFAULT_MS,
-                                              .memory_bytes = MEMORY_DEFAULT_BYTES,
-                                              .answer_max_bytes = EMLFS_FACTS_MAX_BYTES,
-                                              .requests_per_child = 100000};
 
 /*
  * One exchange: what is to be sent, in two pieces, and where the answer goes. It ends when all is
@@ -50,8 +41,7 @@ struct exchange {
     size_t out_count;
     uint8_t *in;
     size_t in_len, in_need, in_cap;
-    int64_t deadline_ns;
-    const atomic_bool *stopped;
+    struct worker_wait wait;
 };
 
 void worker_stop(struct emlfs_worker *worker)
@@ -65,6 +55,7 @@ void worker_stop(struct emlfs_worker *worker)
     }
     worker->pid = 0;
     worker->served = 0;
+    worker_ahead_forget(worker);
 }
 
 static int send_some(int fd, struct exchange *exchange)
@@ -98,11 +89,11 @@ static int receive_some(int fd, struct exchange *exchange)
     return 0;
 }
 
-static int wait_ready(int fd, short events, const struct exchange *exchange, short *ret_events)
+int worker_wait(const struct worker_wait *wait, short events, short *ret_events)
 {
-    struct pollfd poll_fd = {.fd = fd, .events = events};
-    int64_t left_ns = exchange->deadline_ns - emlfs_os_monotonic_ns();
-    if (atomic_load(exchange->stopped))
+    struct pollfd poll_fd = {.fd = wait->fd, .events = events};
+    int64_t left_ns = wait->deadline_ns - emlfs_os_monotonic_ns();
+    if (atomic_load(wait->stopped))
         return -ECANCELED;
     if (left_ns <= 0)
         return -ETIMEDOUT;
@@ -116,8 +107,9 @@ static int wait_ready(int fd, short events, const struct exchange *exchange, sho
 
 /* Send all of out while watching for a hang-up, then read what is needed. -ETIMEDOUT, -EPIPE, ...
  */
-static int exchange_run(int fd, struct exchange *exchange)
+static int exchange_run(struct exchange *exchange)
 {
+    int fd = exchange->wait.fd;
     /* Mostly there is room for all of it: no need to ask first. */
     int rc = exchange->out_count > 0 ? send_some(fd, exchange) : 0;
     if (rc < 0)
@@ -125,7 +117,7 @@ static int exchange_run(int fd, struct exchange *exchange)
     while (exchange->out_count > 0 || exchange->in_len < exchange->in_need) {
         short events = 0;
         bool sending = exchange->out_count > 0;
-        rc = wait_ready(fd, sending ? POLLOUT : POLLIN, exchange, &events);
+        rc = worker_wait(&exchange->wait, sending ? POLLOUT : POLLIN, &events);
         if (rc == 0 && sending && (events & (POLLOUT | POLLERR | POLLHUP)))
             rc = send_some(fd, exchange);
         else if (rc == 0 && !sending && (events & (POLLIN | POLLERR | POLLHUP)))
@@ -136,9 +128,11 @@ static int exchange_run(int fd, struct exchange *exchange)
     return 0;
 }
 
-static int64_t deadline_after_ms(unsigned ms)
+struct worker_wait worker_wait_of(const struct emlfs_worker *worker, unsigned ms)
 {
-    return emlfs_os_monotonic_ns() + (int64_t)ms * 1000000;
+    return (struct worker_wait){.fd = worker->fd,
+                                .deadline_ns = emlfs_os_monotonic_ns() + (int64_t)ms * 1000000,
+                                .stopped = &worker->stopped};
 }
 
 /* The child's descriptors: its socket as 0 and 1, /dev/null as 2, the shared page, nothing else. */
@@ -220,12 +214,11 @@ static int worker_start(struct emlfs_worker *worker, struct emlfs_err *err)
         emlfs_os_close(&worker->fd);
         return emlfs_err_sys(err, rc, "worker", "cannot start %s", worker->exe);
     }
-    struct exchange exchange = {.stopped = &worker->stopped,
+    struct exchange exchange = {.wait = worker_wait_of(worker, START_TIMEOUT_MS),
                                 .in = (uint8_t *)&hello,
                                 .in_need = sizeof hello,
-                                .in_cap = sizeof hello,
-                                .deadline_ns = deadline_after_ms(START_TIMEOUT_MS)};
-    rc = exchange_run(worker->fd, &exchange);
+                                .in_cap = sizeof hello};
+    rc = exchange_run(&exchange);
     if (rc == 0 && hello.magic == WORKER_MAGIC)
         return 0;
     worker_stop(worker);
@@ -240,7 +233,8 @@ int worker_ready(struct emlfs_worker *worker, struct emlfs_err *err)
         worker->pid = 0; /* reaped just now: its number may be another's */
         worker_stop(worker);
     }
-    if (worker->pid > 0 && worker->served >= worker->kind->requests_per_child)
+    if (worker->pid > 0 && worker->ahead.n == 0 &&
+        worker->served >= worker->kind->requests_per_child)
         worker_stop(worker);
     int rc = 0;
     for (unsigned tries = 0; worker->pid == 0 && tries < START_TRIES; tries++)
@@ -264,7 +258,7 @@ static int answer_finish(struct emlfs_worker *worker, struct exchange *exchange)
         exchange->in = worker->answer.data;
         exchange->in_cap = exchange->in_need;
     }
-    int rc = exchange_run(worker->fd, exchange);
+    int rc = exchange_run(exchange);
     if (rc == 0 && exchange->in_len != exchange->in_need)
         rc = -EPROTO;
     worker->answer.len = exchange->in_len;
@@ -279,8 +273,7 @@ int worker_ask(struct emlfs_worker *worker, struct emlfs_span request, struct em
         .out_count = 2,
         .in_need = sizeof(struct worker_answer),
         .in_cap = ANSWER_SOON_BYTES,
-        .deadline_ns = deadline_after_ms(worker->timeout_ms),
-        .stopped = &worker->stopped,
+        .wait = worker_wait_of(worker, worker->timeout_ms),
     };
     worker->served++;
     if (worker->answer.cap > ANSWER_KEPT_BYTES)
@@ -289,7 +282,7 @@ int worker_ask(struct emlfs_worker *worker, struct emlfs_span request, struct em
     int rc = emlfs_buf_reserve(&worker->answer, ANSWER_SOON_BYTES);
     exchange.in = worker->answer.data;
     if (rc == 0)
-        rc = exchange_run(worker->fd, &exchange);
+        rc = exchange_run(&exchange);
     return rc == 0 ? answer_finish(worker, &exchange) : rc;
 }
 
@@ -297,46 +290,6 @@ struct emlfs_span worker_answer_bytes(const struct emlfs_worker *worker)
 {
     return emlfs_span_of(worker->answer.data + sizeof(struct worker_answer),
                          worker->answer.len - sizeof(struct worker_answer));
-}
-
-/* Ask and check. -ENOMEM; any other error is what the message did to the child. */
-static int facts_checked(struct emlfs_worker *worker, struct emlfs_span raw)
-{
-    size_t seen = raw.len < FACTS_SEEN_MAX_BYTES ? raw.len : FACTS_SEEN_MAX_BYTES;
-    const struct worker_request request = {
-        .total_bytes = raw.len, .seen_bytes = (uint32_t)seen, .magic = WORKER_MAGIC};
-    struct emlfs_facts facts;
-    int rc =
-        worker_ask(worker, emlfs_span_of(&request, sizeof request), emlfs_span_of(raw.data, seen));
-    if (rc == 0 && emlfs_facts_decode(worker_answer_bytes(worker), &facts, NULL) < 0)
-        rc = -EPROTO;
-    return rc;
-}
-
-static const char *failure_reason(int rc)
-{
-    if (rc == -ETIMEDOUT)
-        return "the parser took too long";
-    return rc == -EPROTO ? "the parser gave an impossible answer" : "the parser crashed";
-}
-
-int emlfs_worker_facts(struct emlfs_worker *worker, struct emlfs_span raw,
-                       struct emlfs_buf *ret_facts, struct emlfs_err *err)
-{
-    int rc = worker_ready(worker, err);
-    if (rc < 0)
-        return rc;
-    rc = facts_checked(worker, raw);
-    if (rc == 0)
-        rc = emlfs_buf_append(ret_facts, worker_answer_bytes(worker).data,
-                              worker_answer_bytes(worker).len);
-    else if (rc != -ENOMEM) {
-        worker_stop(worker);
-        rc = facts_unparsed(failure_reason(rc), ret_facts);
-    } else {
-        worker_stop(worker);
-    }
-    return rc < 0 ? emlfs_err_sys(err, -rc, "worker", "no room for facts") : 0;
 }
 
 /* A page that the child writes and this process reads. */
@@ -370,6 +323,8 @@ int worker_make(const struct emlfs_worker_config *config, const struct worker_ki
     worker->fd = -1;
     worker->progress_fd = -1;
     worker->answer = EMLFS_BUF_INIT(ANSWER_SOON_BYTES + kind->answer_max_bytes);
+    worker->ahead.out = EMLFS_BUF_INIT(WORKER_AHEAD_OUT_MAX_BYTES);
+    worker->ahead.in = EMLFS_BUF_INIT(WORKER_AHEAD_IN_MAX_BYTES);
     int rc = kind->shares_progress ? progress_make(worker, err) : 0;
     if (rc == 0)
         rc = worker_ready(worker, err);
@@ -378,12 +333,6 @@ int worker_make(const struct emlfs_worker_config *config, const struct worker_ki
     else
         *ret_worker = worker;
     return rc;
-}
-
-int emlfs_worker_new(const struct emlfs_worker_config *config, struct emlfs_worker **ret_worker,
-                     struct emlfs_err *err)
-{
-    return worker_make(config, &facts_kind, ret_worker, err);
 }
 
 void emlfs_worker_free(struct emlfs_worker *worker)
@@ -395,6 +344,8 @@ void emlfs_worker_free(struct emlfs_worker *worker)
         munmap((void *)(uintptr_t)worker->progress, WORKER_PROGRESS_BYTES);
     emlfs_os_close(&worker->progress_fd);
     emlfs_buf_free(&worker->answer);
+    emlfs_buf_free(&worker->ahead.out);
+    emlfs_buf_free(&worker->ahead.in);
     free(worker->exe);
     free(worker);
 }

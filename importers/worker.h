@@ -8,6 +8,7 @@
 
 #include "emlfs/base/buf.h"
 #include "emlfs/base/err.h"
+#include "emlfs/importer.h"
 #include "text.h"
 
 /*
@@ -57,6 +58,15 @@ struct worker_kind {
     uint32_t answer_max_bytes;
     uint32_t requests_per_child; /* then a fresh one: memory does not creep, nothing lives on */
 };
+/* Messages that were sent to a child before their facts were asked for: worker_facts.c. */
+#define WORKER_AHEAD_OUT_MAX_BYTES (256u << 10)
+#define WORKER_AHEAD_IN_MAX_BYTES (256u << 10)
+struct worker_ahead {
+    struct emlfs_span raw[EMLFS_WORKER_AHEAD]; /* borrowed, in the order of sending */
+    unsigned n;
+    bool closed; /* one came that was not sent: so are those behind it */
+    struct emlfs_buf out, in;
+};
 struct emlfs_worker {
     const struct worker_kind *kind;
     char *exe;
@@ -66,6 +76,7 @@ struct emlfs_worker {
     int fd;    /* -1: no child */
     unsigned served;
     struct emlfs_buf answer;
+    struct worker_ahead ahead;
     volatile uint32_t *progress; /* shared page, or NULL */
     int progress_fd;
     atomic_bool stopped; /* by another thread: no answer is wanted any more */
@@ -83,6 +94,18 @@ int worker_ready(struct emlfs_worker *worker, struct emlfs_err *err);
 int worker_ask(struct emlfs_worker *worker, struct emlfs_span request, struct emlfs_span message);
 struct emlfs_span worker_answer_bytes(const struct emlfs_worker *worker);
 void worker_stop(struct emlfs_worker *worker);
+/* What was sent ahead is of no interest any more. */
+void worker_ahead_forget(struct emlfs_worker *worker);
+
+/* Waiting for a child, at most until the deadline. */
+struct worker_wait {
+    int fd;
+    int64_t deadline_ns;
+    const atomic_bool *stopped;
+};
+struct worker_wait worker_wait_of(const struct emlfs_worker *worker, unsigned ms);
+/* Poll for events; what came, 0 for nothing yet. -ETIMEDOUT, -ECANCELED, -EIO... */
+int worker_wait(const struct worker_wait *wait, short events, short *ret_events);
 
 /* ---- the child's side */
 /* Load whatever parsing may need from files later: charset converters, GMime's types. */

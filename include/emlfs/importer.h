@@ -101,6 +101,13 @@ void emlfs_worker_free(struct emlfs_worker *worker);
  */
 int emlfs_worker_facts(struct emlfs_worker *worker, struct emlfs_span raw,
                        struct emlfs_buf *ret_facts, struct emlfs_err *err);
+/*
+ * Hand raw to the child now; its facts are asked for later, with the same bytes at the same place,
+ * in the order of these calls. Only a hint: whatever cannot be sent ahead is sent when it is asked
+ * for. Cannot fail.
+ */
+#define EMLFS_WORKER_AHEAD 16u
+void emlfs_worker_ahead(struct emlfs_worker *worker, struct emlfs_span raw);
 /* The child's main: confines itself, serves requests on fd 0/1 until end of file. Exit code. */
 int emlfs_worker_main(void);
 /* Parse in this process: what the child runs, and what the fuzz target calls. */

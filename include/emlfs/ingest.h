@@ -41,6 +41,8 @@ struct emlfs_ingest_options {
      * time. A failure rejects the message with err. */
     int (*prepare)(void *arg, unsigned worker, struct emlfs_ingest_item *item,
                    struct emlfs_err *err);
+    /* Optional: prepare for this item will follow, in the order of these calls of one worker. */
+    void (*ahead)(void *arg, unsigned worker, const struct emlfs_ingest_item *item);
     /* The verdict, in the order of _put, after the commit that makes it durable. Takes the item. */
     void (*done)(void *arg, struct emlfs_ingest_item *item);
     void *arg;

@@ -215,6 +215,7 @@ static void queue_add(struct emlfs_ingest *ingest, struct work *work)
     if (!ingest->next_work)
         ingest->next_work = work;
     ingest->queue_n++;
+    ingest->untaken_n++;
     ingest->bytes += work->item->raw.len;
     ingest->put_n++;
     pthread_cond_signal(&ingest->work_cond);

@@ -30,6 +30,7 @@ struct work {
     int rc; /* of the worker; the text is in item->err */
     struct emlfs_hash sha256;
     bool known;        /* archived already, as item->id */
+    bool prepares;     /* needs facts and a name */
     uint16_t store_no; /* whose keys the blob ids were made with */
     struct recipe recipe;
     struct emlfs_packed *blobs; /* by segment; type 0: not needed or not packed */
@@ -101,6 +102,7 @@ struct emlfs_ingest {
     pthread_cond_t ready_cond;                   /* committer: something is ready */
     pthread_cond_t space_cond;                   /* put, flush: room, progress */
     struct work *queue, *queue_last, *next_work; /* put, not yet taken by the committer */
+    unsigned untaken_n;                          /* from next_work on */
     unsigned queue_n;
     size_t bytes;
     struct open_block *blocks, *blocks_last, *next_block; /* closed, in order */
@@ -131,8 +133,6 @@ struct emlfs_ingest {
 
 /* ---- ingest_work.c: what workers do */
 void *ingest_worker_main(void *arg);
-/* Hash, look up, prepare, split. Fills work->rc and item->err. */
-void work_process(struct emlfs_ingest *ingest, struct ingest_worker *worker, struct work *work);
 /* Split and pack for the store that is current now. */
 int work_content(struct emlfs_ingest *ingest, struct emlfs_packer *packer, struct work *work);
 void work_content_free(struct work *work);

@@ -179,7 +179,15 @@ static bool filed_here(struct emlfs_archive *archive, const struct emlfs_ingest_
     return found;
 }
 
-void work_process(struct emlfs_ingest *ingest, struct ingest_worker *worker, struct work *work)
+/* A stretch of the queue that one worker does at a time. */
+#define BATCH_MAX 16u
+struct batch {
+    struct work *v[BATCH_MAX];
+    unsigned n;
+};
+
+/* Hash and look up. */
+static void work_begin(struct emlfs_ingest *ingest, struct work *work)
 {
     struct emlfs_ingest_item *item = work->item;
     int rc = 0;
@@ -190,49 +198,83 @@ void work_process(struct emlfs_ingest *ingest, struct ingest_worker *worker, str
         rc = emlfs_sha256(emlfs_buf_view(&item->raw), &work->sha256);
     if (rc == 0)
         rc = content_find(ingest->archive, &work->sha256, &work->known, &item->id, &item->err);
-    if (rc == 0 && ingest->options.prepare && !(work->known && filed_here(ingest->archive, item)))
+    work->rc = rc;
+    work->prepares =
+        rc == 0 && ingest->options.prepare && !(work->known && filed_here(ingest->archive, item));
+}
+
+static void work_end(struct emlfs_ingest *ingest, struct ingest_worker *worker, struct work *work)
+{
+    struct emlfs_ingest_item *item = work->item;
+    int rc = 0;
+
+    /* Asked for in any case: it was announced. */
+    if (work->prepares)
         rc = ingest->options.prepare(ingest->options.arg, worker->no, item, &item->err);
-    if (rc == 0 && !work->known)
-        rc = work_content(ingest, worker->blobs, work);
+    rc = work->rc < 0 ? work->rc : rc;
     if (rc < 0 && item->err.code == 0)
         emlfs_err_sys(&item->err, -rc, MODULE, "message cannot be prepared");
     work->rc = rc;
 }
 
-/* What is most urgent comes first: a block ready to compress holds others up. */
-static bool job_take(struct emlfs_ingest *ingest, struct work **ret_work,
-                     struct open_block **ret_block)
+/* Splitting is this process's work while another one takes the facts. */
+static void batch_process(struct emlfs_ingest *ingest, struct ingest_worker *worker,
+                          const struct batch *batch)
 {
-    *ret_work = NULL;
-    *ret_block = NULL;
-    if (ingest->next_block) {
-        *ret_block = ingest->next_block;
-        ingest->next_block = (*ret_block)->next;
-        (*ret_block)->state = JOB_TAKEN;
-        return true;
+    for (unsigned i = 0; i < batch->n; i++) {
+        work_begin(ingest, batch->v[i]);
+        if (batch->v[i]->prepares && ingest->options.ahead)
+            ingest->options.ahead(ingest->options.arg, worker->no, batch->v[i]->item);
     }
-    if (ingest->next_work) {
-        *ret_work = ingest->next_work;
-        ingest->next_work = (*ret_work)->next;
-        (*ret_work)->state = JOB_TAKEN;
-        return true;
+    for (unsigned i = 0; i < batch->n; i++) {
+        if (batch->v[i]->rc == 0 && !batch->v[i]->known)
+            batch->v[i]->rc = work_content(ingest, worker->blobs, batch->v[i]);
     }
-    return false;
+    for (unsigned i = 0; i < batch->n; i++)
+        work_end(ingest, worker, batch->v[i]);
 }
 
-static void job_run(struct emlfs_ingest *ingest, struct ingest_worker *worker, struct work *work,
-                    struct open_block *block)
+/* This worker's share of what waits. */
+static void batch_take(struct emlfs_ingest *ingest, struct batch *ret)
+{
+    unsigned share = ingest->untaken_n / ingest->workers_n + 1;
+
+    for (ret->n = 0; ret->n < BATCH_MAX && ret->n < share && ingest->next_work; ret->n++) {
+        ret->v[ret->n] = ingest->next_work;
+        ingest->next_work = ingest->next_work->next;
+        ret->v[ret->n]->state = JOB_TAKEN;
+        ingest->untaken_n--;
+    }
+}
+
+/* What is most urgent comes first: a block ready to compress holds others up. */
+static bool job_take(struct emlfs_ingest *ingest, struct batch *ret_batch,
+                     struct open_block **ret_block)
+{
+    *ret_block = ingest->next_block;
+    ret_batch->n = 0;
+    if (!*ret_block) {
+        batch_take(ingest, ret_batch);
+        return ret_batch->n > 0;
+    }
+    ingest->next_block = (*ret_block)->next;
+    (*ret_block)->state = JOB_TAKEN;
+    return true;
+}
+
+static void job_run(struct emlfs_ingest *ingest, struct ingest_worker *worker,
+                    const struct batch *batch, struct open_block *block)
 {
     pthread_mutex_unlock(&ingest->lock);
-    if (work)
-        work_process(ingest, worker, work);
-    else
+    if (block)
         block_compress(worker, block);
-    pthread_mutex_lock(&ingest->lock);
-    if (work)
-        work->state = JOB_READY;
     else
+        batch_process(ingest, worker, batch);
+    pthread_mutex_lock(&ingest->lock);
+    if (block)
         block->state = JOB_READY;
+    for (unsigned i = 0; i < batch->n; i++)
+        batch->v[i]->state = JOB_READY;
     pthread_cond_signal(&ingest->ready_cond);
 }
 
@@ -240,13 +282,13 @@ void *ingest_worker_main(void *arg)
 {
     struct ingest_worker *worker = arg;
     struct emlfs_ingest *ingest = worker->ingest;
-    struct work *work;
     struct open_block *block;
+    struct batch batch;
 
     pthread_mutex_lock(&ingest->lock);
     for (;;) {
-        if (job_take(ingest, &work, &block))
-            job_run(ingest, worker, work, block);
+        if (job_take(ingest, &batch, &block))
+            job_run(ingest, worker, &batch, block);
         else if (ingest->stop)
             break;
         else

@@ -78,6 +78,14 @@ static int intake_prepare(void *arg, unsigned worker, struct emlfs_ingest_item *
     return r < 0 ? emlfs_err_sys(err, -r, "import", "naming the message") : 0;
 }
 
+static void intake_ahead(void *arg, unsigned worker, const struct emlfs_ingest_item *item)
+{
+    struct emlfs_intake *intake = arg;
+
+    if (worker < intake->workers_n && intake->workers[worker])
+        emlfs_worker_ahead(intake->workers[worker], emlfs_buf_view(&item->raw));
+}
+
 static void intake_done(void *arg, struct emlfs_ingest_item *item)
 {
     struct emlfs_intake *intake = arg;
@@ -209,8 +217,11 @@ static int intake_workers(struct emlfs_intake *intake, const char *exe, struct e
 static int intake_start(struct emlfs_intake *intake, const struct emlfs_intake_options *options,
                         struct emlfs_err *err)
 {
-    struct emlfs_ingest_options ingest = {
-        .prepare = intake_prepare, .done = intake_done, .arg = intake, .source = options->source};
+    struct emlfs_ingest_options ingest = {.prepare = intake_prepare,
+                                          .ahead = intake_ahead,
+                                          .done = intake_done,
+                                          .arg = intake,
+                                          .source = options->source};
     int r = intake_top(intake, options, err);
 
     if (r < 0 || intake->dry_run)

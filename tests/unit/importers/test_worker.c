@@ -399,16 +399,124 @@ static void test_corpus(void **state)
     assert_int_equal(corpus.unparsed, 0);
 }
 
+/* ---- messages that were sent ahead */
+
+#define AHEAD_TESTS 40u
+struct ahead_mail {
+    struct emlfs_buf v[AHEAD_TESTS];
+};
+
+/* Different messages of many lengths; some are empty, some too long to be sent ahead. */
+static void ahead_mail_make(struct ahead_mail *mail)
+{
+    static const size_t bodies[] = {10, 60000, 900, 200000, 30000};
+    for (unsigned i = 0; i < AHEAD_TESTS; i++) {
+        char head[80];
+        size_t body = bodies[i % 5];
+        int len =
+            snprintf(head, sizeof head, "Subject: number %u\nFrom: a%u@example.org\n\n", i, i);
+        mail->v[i] = EMLFS_BUF_INIT(1u << 20);
+        if (i == 7)
+            continue;
+        assert_int_equal(emlfs_buf_append(&mail->v[i], head, (size_t)len), 0);
+        assert_int_equal(emlfs_buf_reserve(&mail->v[i], body), 0);
+        memset(mail->v[i].data + mail->v[i].len, 'x', body);
+        mail->v[i].len += body;
+    }
+}
+
+static void ahead_mail_free(struct ahead_mail *mail)
+{
+    for (unsigned i = 0; i < AHEAD_TESTS; i++)
+        emlfs_buf_free(&mail->v[i]);
+}
+
+static void assert_same_facts(struct emlfs_worker *worker, struct emlfs_span raw)
+{
+    EMLFS_BUF_CLEANUP struct emlfs_buf there = EMLFS_BUF_INIT(EMLFS_FACTS_MAX_BYTES);
+    EMLFS_BUF_CLEANUP struct emlfs_buf here = EMLFS_BUF_INIT(EMLFS_FACTS_MAX_BYTES);
+    assert_int_equal(emlfs_worker_facts(worker, raw, &there, NULL), 0);
+    assert_int_equal(emlfs_parse_facts(raw, &here), 0);
+    assert_true(emlfs_span_equal(emlfs_buf_view(&there), emlfs_buf_view(&here)));
+}
+
+static void test_ahead(void **state)
+{
+    struct emlfs_worker *worker = worker_of("/proc/self/exe", 0);
+    struct ahead_mail mail;
+    (void)state;
+    ahead_mail_make(&mail);
+    for (unsigned batch = 1; batch <= AHEAD_TESTS; batch += 3) {
+        for (unsigned from = 0; from < AHEAD_TESTS; from += batch) {
+            for (unsigned i = from; i < from + batch && i < AHEAD_TESTS; i++)
+                emlfs_worker_ahead(worker, emlfs_buf_view(&mail.v[i]));
+            for (unsigned i = from; i < from + batch && i < AHEAD_TESTS; i++)
+                assert_same_facts(worker, emlfs_buf_view(&mail.v[i]));
+        }
+    }
+    ahead_mail_free(&mail);
+    emlfs_worker_free(worker);
+}
+
+/* Whoever asks in another order, or not at all, gets the right answers all the same. */
+static void test_ahead_in_disorder(void **state)
+{
+    struct emlfs_worker *worker = worker_of("/proc/self/exe", 0);
+    struct ahead_mail mail;
+    (void)state;
+    ahead_mail_make(&mail);
+    for (unsigned i = 0; i < 10; i++)
+        emlfs_worker_ahead(worker, emlfs_buf_view(&mail.v[i]));
+    assert_same_facts(worker, emlfs_buf_view(&mail.v[20]));
+    for (unsigned i = 10; i-- > 0;)
+        assert_same_facts(worker, emlfs_buf_view(&mail.v[i]));
+    emlfs_worker_ahead(worker, emlfs_buf_view(&mail.v[0]));
+    ahead_mail_free(&mail);
+    emlfs_worker_free(worker);
+}
+
+/* Only the message that the child died of has no facts. */
+static void test_ahead_killed(void **state)
+{
+    struct emlfs_worker *worker = worker_of("/proc/self/exe", 5000);
+    struct ahead_mail mail;
+    char reason[300];
+    pthread_t killer;
+    (void)state;
+    ahead_mail_make(&mail);
+    pid_t child = child_find();
+    kill(child, SIGSTOP);
+    for (unsigned i = 0; i < 3; i++)
+        emlfs_worker_ahead(worker, emlfs_buf_view(&mail.v[i]));
+    pthread_create(&killer, NULL, kill_soon, &child);
+    uint32_t flags = ask(worker, emlfs_buf_view(&mail.v[0]), reason, sizeof reason);
+    pthread_join(killer, NULL);
+    assert_int_equal(flags, EMLFS_FACT_UNPARSED);
+    assert_string_equal(reason, "the parser crashed");
+    assert_same_facts(worker, emlfs_buf_view(&mail.v[1]));
+    assert_same_facts(worker, emlfs_buf_view(&mail.v[2]));
+    ahead_mail_free(&mail);
+    emlfs_worker_free(worker);
+    assert_int_equal(child_find(), 0);
+}
+
 int main(int argc, char **argv)
 {
     if (argc > 0 && strcmp(argv[0], WORKER_ARGV0) == 0)
         return emlfs_worker_main();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_same_as_here), cmocka_unit_test(test_bombs),
-        cmocka_unit_test(test_killed),       cmocka_unit_test(test_time_out),
-        cmocka_unit_test(test_protocol),     cmocka_unit_test(test_cannot_start),
-        cmocka_unit_test(test_confined),     cmocka_unit_test(test_child_is_bare),
+        cmocka_unit_test(test_same_as_here),
+        cmocka_unit_test(test_bombs),
+        cmocka_unit_test(test_killed),
+        cmocka_unit_test(test_time_out),
+        cmocka_unit_test(test_protocol),
+        cmocka_unit_test(test_cannot_start),
+        cmocka_unit_test(test_confined),
+        cmocka_unit_test(test_child_is_bare),
         cmocka_unit_test(test_corpus),
+        cmocka_unit_test(test_ahead),
+        cmocka_unit_test(test_ahead_in_disorder),
+        cmocka_unit_test(test_ahead_killed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
