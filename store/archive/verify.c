@@ -234,8 +234,10 @@ static int marks_take(struct emlfs_archive *archive, struct mark_row *marks, str
 {
     int rc = 0;
 
-    for (unsigned i = 0; i < atomic_load(&archive->stores_n) && rc == 0; i++)
-        rc = store_mark(archive->stores[i], &marks[i], err);
+    for (unsigned i = 0; i < atomic_load(&archive->stores_n) && rc == 0; i++) {
+        if (archive->stores[i])
+            rc = store_mark(archive->stores[i], &marks[i], err);
+    }
     return rc;
 }
 
@@ -267,9 +269,11 @@ static int verify_locked(struct verify *verify)
 
 static int count_folder(void *arg, struct emlfs_span key, struct emlfs_span value)
 {
+    struct folder_row row;
+
     (void)key;
-    (void)value;
-    ((struct emlfs_check_totals *)arg)->folders++;
+    if (folder_row_decode(value, &row) == 0 && !(row.flags & FOLDER_REMOVED))
+        ((struct emlfs_check_totals *)arg)->folders++;
     return 0;
 }
 
