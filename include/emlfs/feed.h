@@ -54,6 +54,10 @@ int emlfs_archive_entries_of(struct emlfs_archive *archive, struct emlfs_user_id
                              const struct emlfs_msg_id *ids, unsigned n, struct emlfs_entry *ret,
                              struct emlfs_err *err);
 
+/* The owner of a folder, also of one that was removed. -ENOENT: never made. */
+int emlfs_archive_folder_owner(struct emlfs_archive *archive, struct emlfs_folder_id id,
+                               struct emlfs_user_id *ret, struct emlfs_err *err);
+
 /* A store, as far as followers need it. */
 struct emlfs_store_place {
     uint16_t no;
@@ -63,7 +67,11 @@ struct emlfs_store_place {
     struct emlfs_key
         index_key; /* HKDF(master, store number as u16, "emlfs store index"); wipe it */
 };
-/* The store with the smallest number > after; -ENOENT at the end. */
+/*
+ * The store with the smallest number > after; -ENOENT at the end. Stores whose directory is not
+ * there are passed over; others that are not shown (stores.h) are not: nothing of them can be read,
+ * but they may be shown again.
+ */
 int emlfs_archive_store_next(struct emlfs_archive *archive, uint16_t after,
                              struct emlfs_store_place *ret, struct emlfs_err *err);
 

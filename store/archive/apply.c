@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "emlfs/base/cursor.h"
+#include "emlfs/base/store_state.h"
 #include "emlfs/name.h"
 #include "internal.h"
 
@@ -194,6 +195,15 @@ int apply_filed_get(struct apply *apply, uint16_t no, uint32_t number, struct fi
     if (rc == -ENOENT)
         return 0;
     return rc < 0 ? rc : filed_decode(emlfs_buf_view(&value), ret);
+}
+
+int apply_entry_get(struct apply *apply, uint16_t no, uint32_t folder, uint32_t number,
+                    struct chunk_entry *ret, struct emlfs_err *err)
+{
+    struct apply_store *store;
+    int rc = store_at(apply, no, &store, err);
+
+    return rc < 0 ? rc : entries_get(store->entries, folder, number, ret, err);
 }
 
 int apply_filed_put(struct apply *apply, uint16_t no, uint32_t number,
@@ -444,6 +454,17 @@ static int apply_blob_record(struct apply *apply, const struct applied *record,
     return rc < 0 ? rc : apply_blob(apply, record->store_no, id, &row);
 }
 
+/*
+ * A message of a store that is not there: its own catalogue has what was filed while it was, and
+ * nothing is filed while it is not. The number is an earlier one's, or the event makes no sense.
+ */
+static bool event_is_elsewhere(const struct apply *apply, uint16_t no, const struct event *event)
+{
+    uint16_t own = emlfs_msg_id_store(event->id);
+
+    return own > 0 && own < no && !apply->state->stores[own - 1];
+}
+
 static int apply_event(struct apply *apply, const struct events_head *head,
                        const struct event *event, struct emlfs_err *err)
 {
@@ -457,7 +478,9 @@ static int apply_event(struct apply *apply, const struct events_head *head,
     };
     int rc = 0;
 
-    if (event->kind != EVENT_UNFILED)
+    if (event->kind == EVENT_DELETED && head->version < EVENTS_VERSION_DELETED)
+        return -EUCLEAN;
+    if (event->kind == EVENT_FILED || event->kind == EVENT_MOVED)
         rc = file_entry(apply, &filing, err);
     if (rc == 0 && event->kind != EVENT_FILED)
         rc = unfile_entry(apply, &filing,
@@ -473,6 +496,7 @@ static int apply_event(struct apply *apply, const struct events_head *head,
 static int event_change(struct apply *apply, uint16_t no, uint64_t seq, const struct event *event,
                         struct emlfs_err *err)
 {
+    uint8_t kind = event->kind == EVENT_DELETED ? EVENT_UNFILED : event->kind;
     uint16_t own = emlfs_msg_id_store(event->id);
     struct apply_store *store;
     int rc = seq >> CHANGE_SEQ_BITS ? -EUCLEAN : store_at(apply, own, &store, err);
@@ -480,8 +504,7 @@ static int event_change(struct apply *apply, uint16_t no, uint64_t seq, const st
     if (rc == 0 && own != no)
         seq |= (uint64_t)no << CHANGE_SEQ_BITS;
     return rc < 0 ? rc
-                  : change_row(store, seq, (uint8_t)(event->kind + 1), event->id.v,
-                               event->entry.folder);
+                  : change_row(store, seq, (uint8_t)(kind + 1), event->id.v, event->entry.folder);
 }
 
 static int apply_events(struct apply *apply, const struct applied *record, struct emlfs_err *err)
@@ -495,8 +518,10 @@ static int apply_events(struct apply *apply, const struct applied *record, struc
     int rc = events_decode(record->plain, &head, &events);
 
     while (rc == 0 && event_next(&events, &event, &bad)) {
-        rc = apply_event(apply, &head, &event, err);
-        if (rc == 0)
+        bool elsewhere = event_is_elsewhere(apply, record->store_no, &event);
+        if (!elsewhere)
+            rc = apply_event(apply, &head, &event, err);
+        if (rc == 0 && !elsewhere)
             rc = event_change(apply, record->store_no, head.seq + seen, &event, err);
         seen++;
     }
@@ -543,9 +568,8 @@ static int folder_time(struct apply *apply, uint32_t folder, int64_t time_ns)
                   : emlfs_txn_put(apply->master, row_key_view(&key), 0, emlfs_buf_view(&value));
 }
 
-/* Rows derived from a folder row: child of its parent, found by name, parent's time. */
-static int folder_rows(struct apply *apply, uint32_t id, const struct folder_row *row,
-                       int64_t time_ns)
+/* Rows derived from a folder row: child of its parent, found by name. */
+static int folder_rows(struct apply *apply, uint32_t id, const struct folder_row *row)
 {
     const uint8_t id_bytes[4] = {(uint8_t)(id >> 24), (uint8_t)(id >> 16), (uint8_t)(id >> 8),
                                  (uint8_t)id};
@@ -557,46 +581,98 @@ static int folder_rows(struct apply *apply, uint32_t id, const struct folder_row
         rc = emlfs_txn_put(apply->master, row_key_view(&child), 0, (struct emlfs_span){0});
     if (rc == 0)
         rc = emlfs_txn_put(apply->master, row_key_view(&by_name), 0, emlfs_span_of(id_bytes, 4));
-    if (rc == 0)
-        rc = folder_time(apply, row->parent, time_ns);
-    touch(apply, row->parent);
     return rc;
 }
 
-static int folder_unname(struct apply *apply, struct emlfs_span key)
+/* The name row goes if it is still this folder's: another may have taken the name since. */
+static int folder_unname(struct apply *apply, uint32_t id, const struct folder_row *old)
+{
+    struct emlfs_buf value EMLFS_BUF_CLEANUP = EMLFS_BUF_INIT(16);
+    struct row_key by_name;
+    int rc = name_key(apply, old->parent, old->name, &by_name);
+
+    if (rc == 0)
+        rc = emlfs_txn_get(apply->master, row_key_view(&by_name), 0, &value, NULL);
+    if (rc == -ENOENT || (rc == 0 && (value.len != 4 || be32(value.data) != id)))
+        return 0;
+    return rc < 0 ? rc : emlfs_txn_delete(apply->master, row_key_view(&by_name));
+}
+
+/* The folder leaves its place: what its old row had made goes. */
+static int folder_leave(struct apply *apply, uint32_t id, int64_t time_ns)
 {
     struct emlfs_buf value EMLFS_BUF_CLEANUP = EMLFS_BUF_INIT(1024);
+    struct row_key key = key_u32(EMLFS_MASTER_FOLDER, id), child;
     struct folder_row old;
-    struct row_key by_name;
-    int rc = emlfs_txn_get(apply->master, key, EMLFS_CATALOG_SEALED, &value, NULL);
+    int rc = emlfs_txn_get(apply->master, row_key_view(&key), EMLFS_CATALOG_SEALED, &value, NULL);
 
     if (rc == -ENOENT)
         return 0;
     if (rc == 0)
         rc = folder_row_decode(emlfs_buf_view(&value), &old);
+    if (rc < 0 || old.flags & FOLDER_REMOVED)
+        return rc;
+    child = key_u32_u32(MASTER_CHILD, old.parent, id);
+    rc = folder_unname(apply, id, &old);
     if (rc == 0)
-        rc = name_key(apply, old.parent, old.name, &by_name);
-    return rc < 0 ? rc : emlfs_txn_delete(apply->master, row_key_view(&by_name));
+        rc = emlfs_txn_delete(apply->master, row_key_view(&child));
+    if (rc == 0)
+        rc = folder_time(apply, old.parent, time_ns);
+    touch(apply, old.parent);
+    return rc;
+}
+
+/*
+ * Whether moved folders form a tree is asked of the rows as they are in the end (folders_check): a
+ * record applied again may for a while put a folder where a later record is about to take it from.
+ */
+static int folder_apply(struct apply *apply, uint32_t id, struct emlfs_span value, int64_t time_ns)
+{
+    struct folder_row row;
+    int rc = folder_row_decode(value, &row);
+
+    if (rc == 0 && !row.flags && row.parent >= id) /* parents are older: a tree */
+        rc = -EUCLEAN;
+    if (rc == 0)
+        rc = folder_leave(apply, id, time_ns);
+    if (rc == 0 && !(row.flags & FOLDER_REMOVED))
+        rc = folder_rows(apply, id, &row);
+    if (rc == 0)
+        rc = folder_time(apply, row.parent, time_ns);
+    touch(apply, row.parent);
+    return rc;
+}
+
+/* A store that is detached remembers when, so that an older copy of it is told from it. */
+static int store_apply(struct apply *apply, struct emlfs_span key, struct emlfs_span value)
+{
+    const uint8_t kind = ROW_DETACHED;
+    struct emlfs_buf stamp EMLFS_BUF_CLEANUP = EMLFS_BUF_INIT(16);
+    uint16_t no = key.len == 2 ? (uint16_t)(key.data[0] << 8 | key.data[1]) : 0;
+    struct apply_store *store;
+    struct store_row row;
+    int rc = no ? store_row_decode(value, &row) : -EUCLEAN;
+
+    if (rc < 0 || row.state != EMLFS_STORE_DETACHED || no > apply->state->stores_n ||
+        !apply->state->stores[no - 1])
+        return rc;
+    rc = store_at(apply, no, &store, NULL);
+    if (rc == 0)
+        rc = emlfs_buf_append_svarint(&stamp, row.changed_ns);
+    return rc < 0 ? rc
+                  : emlfs_txn_put(store->txn, emlfs_span_of(&kind, 1), 0, emlfs_buf_view(&stamp));
 }
 
 static int master_row(struct apply *apply, uint8_t kind, struct emlfs_span key,
                       struct emlfs_span value, int64_t time_ns)
 {
     struct row_key row = key_bytes(kind, key);
-    struct folder_row folder;
     int rc = 0;
 
-    if (kind == EMLFS_MASTER_FOLDER) {
-        if (key.len != 4)
-            return -EUCLEAN;
-        rc = folder_unname(apply, row_key_view(&row));
-        if (rc == 0)
-            rc = folder_row_decode(value, &folder);
-        if (rc == 0 && folder.parent >= be32(key.data)) /* parents are older: a tree */
-            rc = -EUCLEAN;
-        if (rc == 0)
-            rc = folder_rows(apply, be32(key.data), &folder, time_ns);
-    }
+    if (kind == EMLFS_MASTER_FOLDER)
+        rc = key.len == 4 ? folder_apply(apply, be32(key.data), value, time_ns) : -EUCLEAN;
+    else if (kind == EMLFS_MASTER_STORE)
+        rc = store_apply(apply, key, value);
     if (rc < 0)
         return rc;
     if (value.len == 0)

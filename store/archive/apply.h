@@ -37,6 +37,9 @@ int apply_commit(struct apply *apply, uint16_t no, const struct emlfs_pack_end *
 unsigned apply_touched(struct apply *apply, uint32_t *ret, unsigned max);
 int apply_filed_get(struct apply *apply, uint16_t no, uint32_t number, struct filed_list *ret,
                     struct emlfs_err *err);
+/* The entry of number in folder as it is now; its stem is borrowed until the next call. -ENOENT. */
+int apply_entry_get(struct apply *apply, uint16_t no, uint32_t folder, uint32_t number,
+                    struct chunk_entry *ret, struct emlfs_err *err);
 int apply_filed_put(struct apply *apply, uint16_t no, uint32_t number,
                     const struct filed_list *list);
 

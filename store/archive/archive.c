@@ -18,6 +18,7 @@
 #include "book.h"
 #include "emlfs/base/os.h"
 #include "emlfs/name.h"
+#include "emlfs/stores.h"
 #include "heal.h"
 #include "internal.h"
 #include "rebuild.h"
@@ -255,6 +256,11 @@ struct store *archive_store(struct emlfs_archive *archive, uint16_t no)
     return no == 0 || no > atomic_load(&archive->stores_n) ? NULL : archive->stores[no - 1];
 }
 
+struct store *archive_shown(struct emlfs_archive *archive, uint16_t no)
+{
+    return emlfs_archive_store_shown(archive, no) ? archive_store(archive, no) : NULL;
+}
+
 struct store *archive_current(struct emlfs_archive *archive)
 {
     return archive_store(archive, (uint16_t)atomic_load(&archive->stores_n));
@@ -301,8 +307,20 @@ static void store_publish(struct emlfs_archive *archive, struct store *store)
 
     archive->stores[at] = store;
     archive->store_rows[at] = &store->rows;
-    archive->state.stores_n = store->rows.no;
-    atomic_store(&archive->stores_n, store->rows.no);
+}
+
+/* Stores up to no are known; until their rows are read they are what stores without one are. */
+static void stores_count(struct emlfs_archive *archive, uint16_t no)
+{
+    unsigned before = atomic_load(&archive->stores_n);
+
+    if (before > 0 && atomic_load(&archive->states[before - 1]) == EMLFS_STORE_CURRENT)
+        atomic_store(&archive->states[before - 1], EMLFS_STORE_NORMAL);
+    for (unsigned i = before; i + 1 < no; i++)
+        atomic_store(&archive->states[i], EMLFS_STORE_NORMAL);
+    atomic_store(&archive->states[no - 1], EMLFS_STORE_CURRENT);
+    archive->state.stores_n = no;
+    atomic_store(&archive->stores_n, no);
 }
 
 int archive_add_store(struct emlfs_archive *archive, struct emlfs_err *err)
@@ -319,8 +337,10 @@ int archive_add_store(struct emlfs_archive *archive, struct emlfs_err *err)
     rc = layout_new_store(archive->path, no, emlfs_archive_now_ns(archive), &dir, err);
     if (rc == 0)
         rc = store_open(&opening, &store, err);
-    if (rc == 0)
+    if (rc == 0) {
         store_publish(archive, store);
+        stores_count(archive, no);
+    }
     return rc;
 }
 
@@ -348,32 +368,81 @@ static int store_complete(struct emlfs_archive *archive, const struct store_dir 
     return rc < 0 ? rc : store_open(&opening, ret, err);
 }
 
+/* A store that is there; the last one is completed if a crash left it half made. */
+static int store_open_one(struct emlfs_archive *archive, const struct store_dir *dir, bool last,
+                          struct emlfs_err *err)
+{
+    const struct store_opening opening = {.keys = &archive->keys, .dir = dir};
+    struct store *store = NULL;
+    int rc = store_open(&opening, &store, err);
+
+    if ((rc == -EUCLEAN || rc == -ENOENT) && last && !archive->read_only &&
+        store_complete(archive, dir, &store, NULL) == 0)
+        rc = 0;
+    if (rc == 0)
+        store_publish(archive, store);
+    return rc;
+}
+
+static int stores_missing(struct emlfs_archive *archive, unsigned first, unsigned end,
+                          struct emlfs_err *err)
+{
+    for (unsigned no = first; no < end; no++) {
+        if (!store_is_detached(archive->master, (uint16_t)no))
+            return emlfs_err_set(err, EUCLEAN, MODULE, "%s: store %u is missing", archive->path,
+                                 no);
+    }
+    return 0;
+}
+
 /* Open the stores; a catalogue that is missing or damaged asks for a rebuild (*ret_rebuild). */
 static int stores_open(struct emlfs_archive *archive, bool *ret_rebuild, struct emlfs_err *err)
 {
     struct store_dir *dirs;
-    unsigned n;
+    unsigned n, next = 1;
     int rc = layout_stores(archive->path, &dirs, &n, err);
 
     if (rc == 0 && n == 0)
         rc = emlfs_err_set(err, EUCLEAN, MODULE, "%s has no store", archive->path);
     for (unsigned i = 0; i < n && rc == 0; i++) {
-        const struct store_opening opening = {.keys = &archive->keys, .dir = &dirs[i]};
-        struct store *store = NULL;
-        if (dirs[i].no != i + 1)
-            rc = emlfs_err_set(err, EUCLEAN, MODULE, "%s: store %u is missing", archive->path,
-                               i + 1);
+        rc = stores_missing(archive, next, dirs[i].no, err);
+        next = dirs[i].no + 1u;
+        /* Detached, it is left alone until it is attached, even if it is there. */
+        if (rc == 0 && i + 1 < n && store_is_detached(archive->master, dirs[i].no))
+            continue;
         if (rc == 0)
-            rc = store_open(&opening, &store, err);
-        if ((rc == -EUCLEAN || rc == -ENOENT) && i == n - 1 && !archive->read_only &&
-            store_complete(archive, &dirs[i], &store, NULL) == 0)
-            rc = 0;
+            rc = store_open_one(archive, &dirs[i], i == n - 1, err);
         if (rc == -EUCLEAN || rc == -ENOENT)
             *ret_rebuild = true;
-        if (rc == 0)
-            store_publish(archive, store);
+    }
+    if (rc == 0)
+        stores_count(archive, dirs[n - 1].no);
+    free(dirs);
+    return rc;
+}
+
+/* Replay may have found that a store was attached. */
+static int stores_settle(struct emlfs_archive *archive, struct emlfs_err *err)
+{
+    struct store_dir *dirs;
+    unsigned n;
+    int rc = states_load(archive, err);
+
+    if (rc == 0)
+        rc = layout_stores(archive->path, &dirs, &n, err);
+    if (rc < 0)
+        return rc;
+    for (unsigned i = 0; i < n && rc == 0; i++) {
+        if (dirs[i].no <= atomic_load(&archive->stores_n) && !archive->stores[dirs[i].no - 1] &&
+            atomic_load(&archive->states[dirs[i].no - 1]) != EMLFS_STORE_DETACHED)
+            rc = store_open_one(archive, &dirs[i], false, err);
     }
     free(dirs);
+    for (unsigned i = 0; i < atomic_load(&archive->stores_n) && rc == 0; i++) {
+        if (!archive->stores[i] && atomic_load(&archive->states[i]) != EMLFS_STORE_DETACHED)
+            rc = emlfs_err_set(err, EUCLEAN, MODULE, "%s: store %u is missing", archive->path,
+                               i + 1);
+    }
     return rc;
 }
 
@@ -469,10 +538,12 @@ static int replay_all(struct emlfs_archive *archive, const struct emlfs_archive_
         rc = heal_new(archive->ledger, false, &replay.heal);
     if (rc < 0)
         return emlfs_err_sys(err, -rc, MODULE, "ledger");
-    for (unsigned i = 0; i < atomic_load(&archive->stores_n) && rc == 0; i++)
-        rc = replay_store(&archive->state, archive->stores[i], &replay, err);
+    for (unsigned i = 0; i < atomic_load(&archive->stores_n) && rc == 0; i++) {
+        if (archive->stores[i])
+            rc = replay_store(&archive->state, archive->stores[i], &replay, err);
+    }
     heal_free(replay.heal);
-    return rc;
+    return rc < 0 ? rc : stores_settle(archive, err);
 }
 
 static struct book archive_book(const struct emlfs_archive *archive)
@@ -553,9 +624,15 @@ static int catalogs_close(struct emlfs_archive *archive, struct emlfs_err *err)
 {
     int rc = 0;
 
-    for (unsigned i = 0; i < atomic_load(&archive->stores_n); i++) {
-        int one = store_close(archive->stores[i], &archive->keys, rc == 0 ? err : NULL);
+    for (unsigned i = 0; i < EMLFS_STORES_MAX; i++) {
+        struct store *store = archive->stores[i];
+        /* The directory of a detached one may have been taken away. */
+        bool gone = store && atomic_load(&archive->states[i]) == EMLFS_STORE_DETACHED &&
+                    access(store->dir.path, F_OK) < 0;
+        int one = store_close(store, gone ? NULL : &archive->keys, rc == 0 ? err : NULL);
         rc = rc < 0 ? rc : one;
+        archive->stores[i] = NULL;
+        archive->store_rows[i] = NULL;
     }
     atomic_store(&archive->stores_n, 0);
     if (archive->master) {
@@ -707,8 +784,9 @@ int emlfs_archive_get_status(struct emlfs_archive *archive, struct emlfs_archive
     memset(ret, 0, sizeof(*ret));
     ret->stores = atomic_load(&archive->stores_n);
     for (unsigned i = 0; i < ret->stores && rc == 0; i++) {
-        struct mark_row mark;
-        rc = store_mark(archive->stores[i], &mark, err);
+        struct mark_row mark = {0};
+        if (archive->stores[i])
+            rc = store_mark(archive->stores[i], &mark, err);
         if (rc == 0) {
             ret->messages += mark.messages;
             ret->bytes_archived += mark.bytes;

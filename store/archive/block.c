@@ -186,13 +186,30 @@ int block_decode(struct emlfs_span plain, size_t plain_len, struct block *ret)
 
 int events_begin(struct emlfs_buf *out, const struct events_head *head)
 {
-    int rc = emlfs_buf_append_u8(out, BLOCK_VERSION);
+    int rc = emlfs_buf_append_u8(out, head->version ? head->version : EVENTS_VERSION);
 
     if (rc == 0)
         rc = emlfs_buf_append_varint(out, head->seq);
     if (rc == 0)
         rc = emlfs_buf_append_svarint(out, head->time_ns);
     return rc < 0 ? rc : emlfs_buf_append_varint(out, head->n);
+}
+
+static int tombstone_append(struct emlfs_buf *out, const struct event *event)
+{
+    const uint64_t values[] = {(uint64_t)(event->by_uid + 1), event->by_user, event->policy};
+    int rc = 0;
+
+    for (unsigned i = 0; i < 3 && rc == 0; i++)
+        rc = emlfs_buf_append_varint(out, values[i]);
+    return rc;
+}
+
+static void tombstone_take(struct emlfs_cursor *cur, struct event *ret)
+{
+    ret->by_uid = (int64_t)emlfs_cursor_varint_max(cur, (uint64_t)UINT32_MAX + 1) - 1;
+    ret->by_user = (uint16_t)emlfs_cursor_varint_max(cur, UINT16_MAX);
+    ret->policy = (uint32_t)emlfs_cursor_varint_max(cur, UINT32_MAX);
 }
 
 int event_append(struct emlfs_buf *out, const struct event *event)
@@ -204,14 +221,17 @@ int event_append(struct emlfs_buf *out, const struct event *event)
         rc = emlfs_buf_append_varint(out, values[i]);
     if (rc == 0)
         rc = emlfs_buf_append_svarint(out, event->archived_ns);
-    return rc < 0 ? rc : block_entry_append(out, &event->entry);
+    if (rc == 0)
+        rc = block_entry_append(out, &event->entry);
+    return rc < 0 || event->kind != EVENT_DELETED ? rc : tombstone_append(out, event);
 }
 
 int events_decode(struct emlfs_span plain, struct events_head *ret, struct emlfs_span *ret_events)
 {
     struct emlfs_cursor cur = emlfs_cursor_of(plain);
 
-    if (emlfs_cursor_u8(&cur) != BLOCK_VERSION)
+    ret->version = emlfs_cursor_u8(&cur);
+    if (ret->version != EVENTS_VERSION && ret->version != EVENTS_VERSION_DELETED)
         return -EPROTONOSUPPORT;
     ret->seq = emlfs_cursor_varint(&cur);
     ret->time_ns = emlfs_cursor_svarint(&cur);
@@ -227,12 +247,17 @@ bool event_next(struct emlfs_span *events, struct event *ret, bool *ret_bad)
     *ret_bad = false;
     if (events->len == 0)
         return false;
-    ret->kind = (uint8_t)emlfs_cursor_varint_max(&cur, EVENT_MOVED);
+    ret->kind = (uint8_t)emlfs_cursor_varint_max(&cur, EVENT_DELETED);
     ret->id.v = emlfs_cursor_varint(&cur);
     ret->from = (uint32_t)emlfs_cursor_varint_max(&cur, UINT32_MAX);
     ret->size_bytes = emlfs_cursor_varint(&cur);
     ret->archived_ns = emlfs_cursor_svarint(&cur);
     ret->entry = entry_take(&cur);
+    ret->by_uid = EMLFS_UID_NONE;
+    ret->by_user = 0;
+    ret->policy = 0;
+    if (ret->kind == EVENT_DELETED)
+        tombstone_take(&cur, ret);
     *ret_bad = cur.bad || ret->kind == 0;
     *events = emlfs_span_of(cur.pos, emlfs_cursor_left(&cur));
     return !*ret_bad;

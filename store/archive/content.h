@@ -3,6 +3,7 @@
 #define EMLFS_ARCHIVE_CONTENT_H
 
 #include "base.h"
+#include "emlfs/base/actor.h"
 
 /* ---- recipe.c: from exact bytes to segments and back */
 
@@ -89,7 +90,8 @@ int block_encode_meta(const struct block *block, struct emlfs_buf *out);
 enum event_kind {
     EVENT_FILED = 1,
     EVENT_UNFILED = 2,
-    EVENT_MOVED = 3, /* filed in folder, no longer in from */
+    EVENT_MOVED = 3,   /* filed in folder, no longer in from */
+    EVENT_DELETED = 4, /* no longer in folder, by somebody's act; only in records of version 2 */
 };
 struct event {
     uint8_t kind;
@@ -98,8 +100,15 @@ struct event {
     uint64_t size_bytes;
     int64_t archived_ns;
     struct block_entry entry;
+    /* EVENT_DELETED only: what the tombstone says besides. */
+    int64_t by_uid;   /* EMLFS_UID_NONE: none */
+    uint16_t by_user; /* archive user; 0: none */
+    uint32_t policy;  /* retention policy that fixed the date; 0: none */
 };
+#define EVENTS_VERSION 1u
+#define EVENTS_VERSION_DELETED 2u /* of a record that holds an EVENT_DELETED */
 struct events_head {
+    uint8_t version; /* 0 stands for EVENTS_VERSION */
     uint64_t seq;
     int64_t time_ns;
     uint64_t n;

@@ -128,7 +128,7 @@ int emlfs_archive_filings(struct emlfs_archive *archive, struct emlfs_msg_id id,
 {
     struct row_key key = key_u32(ROW_FILED, emlfs_msg_id_number(id));
     struct emlfs_buf value EMLFS_BUF_CLEANUP = EMLFS_BUF_INIT(EMLFS_CATALOG_VALUE_MAX_BYTES);
-    struct store *store = archive_store(archive, emlfs_msg_id_store(id));
+    struct store *store = archive_shown(archive, emlfs_msg_id_store(id));
     struct filed_list list = {0};
     int rc = store ? emlfs_catalog_get(store->rows.catalog, row_key_view(&key), 0, &value, err)
                    : -ENOENT;
@@ -147,15 +147,27 @@ int emlfs_archive_filings(struct emlfs_archive *archive, struct emlfs_msg_id id,
                   : 0;
 }
 
+int emlfs_archive_folder_owner(struct emlfs_archive *archive, struct emlfs_folder_id id,
+                               struct emlfs_user_id *ret, struct emlfs_err *err)
+{
+    struct folder_row row;
+    int rc = folder_row_any(archive, id, &row, err);
+
+    if (rc == 0)
+        ret->v = row.user;
+    return rc;
+}
+
 int emlfs_archive_store_next(struct emlfs_archive *archive, uint16_t after,
                              struct emlfs_store_place *ret, struct emlfs_err *err)
 {
-    struct store *store =
-        after < EMLFS_STORES_MAX ? archive_store(archive, (uint16_t)(after + 1)) : NULL;
+    struct store *store = NULL;
     const char *slash;
     struct mark_row mark;
     int rc;
 
+    for (unsigned no = after + 1u; !store && no <= atomic_load(&archive->stores_n); no++)
+        store = archive_store(archive, (uint16_t)no);
     if (!store)
         return -ENOENT;
     rc = store_mark(store, &mark, err);

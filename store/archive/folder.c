@@ -67,7 +67,7 @@ static int stat_add(struct emlfs_catalog *catalog, struct row_key key, struct em
     return 0;
 }
 
-int folder_row_get(struct emlfs_archive *archive, struct emlfs_folder_id id, struct folder_row *ret,
+int folder_row_any(struct emlfs_archive *archive, struct emlfs_folder_id id, struct folder_row *ret,
                    struct emlfs_err *err)
 {
     struct row_key key = key_u32(EMLFS_MASTER_FOLDER, id.v);
@@ -78,6 +78,14 @@ int folder_row_get(struct emlfs_archive *archive, struct emlfs_folder_id id, str
     if (rc == 0)
         rc = folder_row_decode(emlfs_buf_view(&value), ret);
     return rc == 0 || rc == -ENOENT ? rc : emlfs_err_sys(err, -rc, MODULE, "folder %u", id.v);
+}
+
+int folder_row_get(struct emlfs_archive *archive, struct emlfs_folder_id id, struct folder_row *ret,
+                   struct emlfs_err *err)
+{
+    int rc = folder_row_any(archive, id, ret, err);
+
+    return rc == 0 && ret->flags & FOLDER_REMOVED ? -ENOENT : rc;
 }
 
 int emlfs_archive_folder_get(struct emlfs_archive *archive, struct emlfs_folder_id id,
@@ -95,14 +103,16 @@ int emlfs_archive_folder_get(struct emlfs_archive *archive, struct emlfs_folder_
                                  .mtime_ns = row.created_ns};
     memcpy(ret->name, row.name, sizeof(ret->name));
     rc = stat_add(archive->master, key_u32(MASTER_FOLDER_TIME, id.v), ret);
-    for (unsigned i = 0; i < atomic_load(&archive->stores_n) && rc == 0; i++)
-        rc = stat_add(archive->stores[i]->rows.catalog, key_u32(ROW_FOLDER_STAT, id.v), ret);
+    for (unsigned i = 0; i < atomic_load(&archive->stores_n) && rc == 0; i++) {
+        struct store *store = archive_shown(archive, (uint16_t)(i + 1));
+        if (store)
+            rc = stat_add(store->rows.catalog, key_u32(ROW_FOLDER_STAT, id.v), ret);
+    }
     return rc < 0 ? emlfs_err_sys(err, -rc, MODULE, "folder %u", id.v) : 0;
 }
 
-/* By folded name; -ENOENT. */
-static int folder_find(struct emlfs_archive *archive, struct emlfs_folder_id parent,
-                       const char *name, struct emlfs_folder_id *ret, struct emlfs_err *err)
+int folder_find(struct emlfs_archive *archive, struct emlfs_folder_id parent, const char *name,
+                struct emlfs_folder_id *ret, struct emlfs_err *err)
 {
     struct emlfs_buf folded EMLFS_BUF_CLEANUP = EMLFS_BUF_INIT(4096);
     struct emlfs_buf value EMLFS_BUF_CLEANUP = EMLFS_BUF_INIT(16);
@@ -194,7 +204,7 @@ static int folder_put(struct emlfs_archive *archive, const struct folder_act *ac
                   : master_write(archive, &change, err);
 }
 
-static int name_check(const char *name, struct emlfs_err *err)
+int folder_name_check(const char *name, struct emlfs_err *err)
 {
     if (strlen(name) <= EMLFS_NAME_MAX_BYTES && emlfs_name_folder_ok(name))
         return 0;
@@ -206,13 +216,17 @@ int emlfs_archive_folder_make(struct emlfs_archive *archive, const struct emlfs_
                               struct emlfs_folder_id *ret_id, struct emlfs_err *err)
 {
     struct folder_act act = {.actor = actor, .kind = EMLFS_LEDGER_FOLDER_MADE};
-    struct folder_row row = {.user = wanted->user.v, .parent = wanted->parent.v};
-    int rc = name_check(wanted->name, err);
+    struct folder_row row = {.user = wanted->user.v, .parent = wanted->parent.v}, above;
+    int rc = folder_name_check(wanted->name, err);
 
     if (rc < 0)
         return rc;
     pthread_mutex_lock(&archive->write_lock);
     rc = folder_find(archive, wanted->parent, wanted->name, ret_id, err);
+    /* A child of a folder that was removed would be found nowhere. */
+    if (rc == -ENOENT && wanted->parent.v &&
+        folder_row_get(archive, wanted->parent, &above, err) == -ENOENT)
+        rc = emlfs_err_set(err, ESTALE, MODULE, "folder %u was removed", wanted->parent.v);
     if (rc == -ENOENT && archive->next_folder == UINT32_MAX)
         rc = emlfs_err_set(err, E2BIG, MODULE, "no folder number is left");
     if (rc == -ENOENT) {
@@ -230,25 +244,22 @@ int emlfs_archive_folder_rename(struct emlfs_archive *archive, struct emlfs_fold
                                 const char *name, struct emlfs_err *err)
 {
     const struct folder_act act = {.kind = EMLFS_LEDGER_FOLDER_RENAMED, .id = id};
-    struct folder_row row = {0};
-    struct emlfs_folder folder;
+    struct folder_row row;
     struct emlfs_folder_id other;
-    int rc = name_check(name, err);
+    int rc = folder_name_check(name, err);
 
     if (rc < 0)
         return rc;
     pthread_mutex_lock(&archive->write_lock);
-    rc = emlfs_archive_folder_get(archive, id, &folder, err);
+    rc = folder_row_get(archive, id, &row, err);
     if (rc == 0) {
-        rc = folder_find(archive, folder.parent, name, &other, err);
+        rc = folder_find(archive, (struct emlfs_folder_id){row.parent}, name, &other, err);
         if (rc == 0 && other.v != id.v)
             rc = emlfs_err_set(err, EEXIST, MODULE, "there is a folder \"%s\" already", name);
         else if (rc == -ENOENT)
             rc = 0;
     }
     if (rc == 0) {
-        row = (struct folder_row){
-            .user = folder.user.v, .parent = folder.parent.v, .created_ns = folder.created_ns};
         snprintf(row.name, sizeof(row.name), "%s", name);
         rc = folder_put(archive, &act, &row, err);
     }

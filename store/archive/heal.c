@@ -181,10 +181,10 @@ static void missing_forget(struct heal *heal)
 }
 
 /* known: then everything before it is, too. */
-static int need(struct heal *heal, bool known, const struct emlfs_ledger_record *record,
-                struct emlfs_err *err)
+static int need(struct heal *heal, bool known, const struct emlfs_actor *actor,
+                const struct emlfs_ledger_record *record, struct emlfs_err *err)
 {
-    struct emlfs_ledger_record healed = told_by(NULL, record);
+    struct emlfs_ledger_record healed = told_by(actor, record);
 
     /* Longer than any commit: only its end can be missing. */
     if (known || heal->missing.n == MISSING_MAX)
@@ -215,7 +215,7 @@ static int message_need(struct heal *heal, uint16_t store_no, const struct block
         if (record.kind == EMLFS_LEDGER_MESSAGE_FILED)
             known = is_known(heal,
                              entry_hash(DEED_FILED, record.time_ns, record.message, entry.folder));
-        rc = need(heal, known, &record, err);
+        rc = need(heal, known, NULL, &record, err);
         record.kind = EMLFS_LEDGER_MESSAGE_FILED;
         record.has_digest = false;
         memset(&record.digest, 0, sizeof(record.digest));
@@ -258,11 +258,15 @@ static int unfiled_fill(struct apply *apply, const struct event *event,
 static int event_need(struct heal *heal, struct apply *apply, const struct event *event,
                       int64_t time_ns, struct emlfs_err *err)
 {
-    struct emlfs_ledger_record record = {.kind = EMLFS_LEDGER_MESSAGE_FILED,
+    const struct emlfs_actor actor = {.user = {event->by_user}, .uid = event->by_uid};
+    const bool deleted = event->kind == EVENT_DELETED;
+    struct emlfs_ledger_record record = {.kind = deleted ? EMLFS_LEDGER_MESSAGE_DELETED
+                                                         : EMLFS_LEDGER_MESSAGE_FILED,
                                          .time_ns = time_ns,
                                          .owner = {event->entry.user},
                                          .message = event->id,
-                                         .folder = {event->entry.folder}};
+                                         .folder = {event->entry.folder},
+                                         .object = deleted ? event->policy : 0};
     enum deed deed = event->kind == EVENT_FILED ? DEED_FILED : DEED_UNFILED;
     int rc = 0;
 
@@ -276,7 +280,14 @@ static int event_need(struct heal *heal, struct apply *apply, const struct event
     return rc < 0
                ? rc
                : need(heal, is_known(heal, entry_hash(deed, time_ns, event->id, record.folder.v)),
-                      &record, err);
+                      deleted ? &actor : NULL, &record, err);
+}
+
+/* A move is two events, for its followers' sake, and one record. */
+static bool is_end_of_move(const struct event *event, const struct event *before)
+{
+    return event->kind == EVENT_UNFILED && before->kind == EVENT_MOVED &&
+           before->id.v == event->id.v && before->from == event->entry.folder;
 }
 
 static int events_need(struct heal *heal, struct apply *apply, const struct applied *applied,
@@ -284,12 +295,15 @@ static int events_need(struct heal *heal, struct apply *apply, const struct appl
 {
     struct events_head head;
     struct emlfs_span events;
-    struct event event;
+    struct event event, before = {0};
     bool bad = false;
     int rc = events_decode(applied->plain, &head, &events);
 
-    while (rc == 0 && event_next(&events, &event, &bad))
-        rc = event_need(heal, apply, &event, head.time_ns, err);
+    while (rc == 0 && event_next(&events, &event, &bad)) {
+        if (!is_end_of_move(&event, &before))
+            rc = event_need(heal, apply, &event, head.time_ns, err);
+        before = event;
+    }
     return rc;
 }
 
@@ -328,9 +342,10 @@ static int folder_fill(struct emlfs_span key, struct emlfs_span value, struct fo
     rc = folder_row_decode(value, row);
     if (rc < 0)
         return rc;
-    record->kind = record->time_ns - row->created_ns < FOLDER_FRESH_NS
-                       ? EMLFS_LEDGER_FOLDER_MADE
-                       : EMLFS_LEDGER_FOLDER_RENAMED;
+    if (!(row->flags & FOLDER_REMOVED))
+        record->kind = record->time_ns - row->created_ns < FOLDER_FRESH_NS
+                           ? EMLFS_LEDGER_FOLDER_MADE
+                           : EMLFS_LEDGER_FOLDER_RENAMED;
     record->owner.v = row->user;
     record->folder_to.v = row->parent;
     record->name = emlfs_span_str(row->name);
@@ -361,7 +376,7 @@ static int row_need(struct heal *heal, const struct applied *applied, struct eml
     if (rc == 0 && kind == EMLFS_MASTER_FOLDER)
         rc = folder_fill(key, value, &folder, &record);
     return rc < 0 ? rc
-                  : need(heal, is_known(heal, deed_hash(DEED_ROW, record.time_ns, kind, key)),
+                  : need(heal, is_known(heal, deed_hash(DEED_ROW, record.time_ns, kind, key)), NULL,
                          &record, err);
 }
 

@@ -6,6 +6,7 @@
  */
 #include <stdlib.h>
 
+#include "emlfs/stores.h"
 #include "ingest.h"
 
 #define MODULE "ingest"
@@ -57,6 +58,10 @@ static void ingest_free(struct emlfs_ingest *ingest)
         ingest->blocks = gone->next;
         block_unref(gone);
     }
+    pthread_mutex_lock(&ingest->archive->write_lock);
+    ingest->archive->filing_n = 0;
+    ingest->archive->flight_seq = 0;
+    pthread_mutex_unlock(&ingest->archive->write_lock);
     free(ingest->workers);
     block_unref(ingest->open);
     samples_reset(ingest);
@@ -192,6 +197,19 @@ static void sync_init(struct emlfs_ingest *ingest)
     pthread_condattr_destroy(&attr);
 }
 
+/* Under ingest_lock: no other store becomes current meanwhile, but this one may be protected. */
+int current_check(struct emlfs_archive *archive, struct emlfs_err *err)
+{
+    uint16_t no = archive_current(archive)->rows.no;
+
+    if (emlfs_archive_store_state(archive, no) != EMLFS_STORE_WRITE_PROTECTED)
+        return 0;
+    return emlfs_err_set(err, EROFS, MODULE,
+                         "the current store, number %u, is write-protected: no mail is taken until "
+                         "that is lifted or a new store is created",
+                         no);
+}
+
 int emlfs_ingest_begin(struct emlfs_archive *archive, const struct emlfs_ingest_options *options,
                        struct emlfs_ingest **ret_ingest, struct emlfs_err *err)
 {
@@ -205,7 +223,9 @@ int emlfs_ingest_begin(struct emlfs_archive *archive, const struct emlfs_ingest_
     ingest->options = *options;
     ingest->events = EMLFS_BUF_INIT(EMLFS_RECORD_PLAIN_MAX_BYTES / 2);
     sync_init(ingest);
-    rc = position_load(ingest, err);
+    rc = current_check(archive, err);
+    if (rc == 0)
+        rc = position_load(ingest, err);
     if (rc == 0 && options->source)
         rc = source_number(archive, options->source, &ingest->source, err);
     if (rc == 0) {

@@ -11,6 +11,7 @@
 #define INGEST_BLOCKS_MAX 8u       /* closed blocks being compressed */
 #define INGEST_STALE_NS 2000000000 /* no message waits longer than this, however busy */
 #define INGEST_EVENTS_MAX 512u
+#define INGEST_SEQ_GAP 4096u
 #define FLIGHT_BUCKETS 4096u
 #define DICT_BYTES (1u << 20)   /* content of a store's dictionary */
 #define DICT_SAMPLE_BYTES 4096u /* of every DICT_EVERYth message */
@@ -31,6 +32,7 @@ struct work {
     struct emlfs_hash sha256;
     bool known;        /* archived already, as item->id */
     bool prepares;     /* needs facts and a name */
+    bool prepared;     /* it has what a new message needs */
     uint16_t store_no; /* whose keys the blob ids were made with */
     struct recipe recipe;
     struct emlfs_packed *blobs; /* by segment; type 0: not needed or not packed */
@@ -125,13 +127,19 @@ struct emlfs_ingest {
     } event_keys[INGEST_EVENTS_MAX];
     unsigned events_n;
     uint32_t next_number;
-    uint64_t next_seq;
-    int64_t arrived_ns;   /* the last arrival_ns, or that of the store's last message */
-    unsigned uncommitted; /* messages and events since the last commit */
+    uint64_t next_seq;       /* at least: others write events, too (ingest_seq) */
+    int64_t arrived_ns;      /* the last arrival_ns, or that of the store's last message */
+    uint32_t checked_folder; /* the last folder that was found to be there; none goes meanwhile */
+    unsigned uncommitted;    /* messages and events since the last commit */
     struct emlfs_dict *dict;
     struct samples samples;
     struct emlfs_ingest_totals totals;
 };
+
+/* ---- ingest.c */
+
+/* May the current store take mail? EROFS. */
+int current_check(struct emlfs_archive *archive, struct emlfs_err *err);
 
 /* ---- ingest_work.c: what workers do */
 void *ingest_worker_main(void *arg);
@@ -174,6 +182,12 @@ void block_entry_of(const struct emlfs_ingest *ingest, const struct emlfs_ingest
 /* Who archives, for the ledger. */
 const struct emlfs_actor *ingest_actor(const struct emlfs_ingest *ingest);
 void ingest_fail(struct emlfs_ingest *ingest, int rc, const struct emlfs_err *err);
+/*
+ * A change number from which n are free, under write_lock; gap: some are left before it, for
+ * events that others write until it reaches the pack.
+ */
+int ingest_seq(struct emlfs_ingest *ingest, unsigned n, bool gap, uint64_t *ret,
+               struct emlfs_err *err);
 int ingest_moves(struct emlfs_ingest *ingest, struct emlfs_err *err);
 
 #endif

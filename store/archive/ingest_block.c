@@ -338,8 +338,12 @@ void block_close(struct emlfs_ingest *ingest)
         if (rc < 0)
             ingest_fail(ingest, rc, &err);
     }
-    block->seq = ingest->next_seq;
-    ingest->next_seq += block->n;
+    pthread_mutex_lock(&ingest->archive->write_lock);
+    if (ingest_seq(ingest, block->n, true, &block->seq, &err) < 0)
+        ingest_fail(ingest, -EIO, &err);
+    if (!ingest->blocks)
+        ingest->archive->flight_seq = block->seq;
+    pthread_mutex_unlock(&ingest->archive->write_lock);
     block->dict = ingest->dict;
     pthread_mutex_lock(&ingest->lock);
     block->state = JOB_QUEUED;
@@ -431,11 +435,13 @@ static int block_append(struct emlfs_ingest *ingest, struct open_block *block,
                              .plain = emlfs_buf_view(&block->plain)};
     int rc = block->rc;
 
+    pthread_mutex_lock(&archive->write_lock);
+    archive->flight_seq = ingest->blocks ? ingest->blocks->seq : 0;
     if (rc < 0) {
+        pthread_mutex_unlock(&archive->write_lock);
         block->failed = true;
         return 0;
     }
-    pthread_mutex_lock(&archive->write_lock);
     rc = writer_room(archive, err);
     if (rc == 0)
         rc = writer_append(archive, &block->packed, &record.loc, err);

@@ -89,19 +89,38 @@ static int events_tell(struct emlfs_ingest *ingest, struct emlfs_err *err)
     return rc;
 }
 
+int ingest_seq(struct emlfs_ingest *ingest, unsigned n, bool gap, uint64_t *ret,
+               struct emlfs_err *err)
+{
+    struct emlfs_archive *archive = ingest->archive;
+    struct mark_row *mark = apply_mark(writer_apply(archive), archive_current(archive)->rows.no);
+
+    if (!mark)
+        return emlfs_err_set(err, EIO, MODULE, "the catalogue cannot be read");
+    *ret = ingest->next_seq > mark->next_seq ? ingest->next_seq : mark->next_seq;
+    *ret += gap ? INGEST_SEQ_GAP : 0;
+    ingest->next_seq = *ret + n;
+    return 0;
+}
+
 static int events_write(struct emlfs_ingest *ingest, struct emlfs_err *err)
 {
     struct emlfs_archive *archive = ingest->archive;
-    const struct events_head head = {
-        .seq = ingest->next_seq, .time_ns = emlfs_archive_now_ns(archive), .n = ingest->events_n};
+    struct events_head head = {.time_ns = emlfs_archive_now_ns(archive), .n = ingest->events_n};
     struct emlfs_buf plain EMLFS_BUF_CLEANUP = EMLFS_BUF_INIT(EMLFS_RECORD_PLAIN_MAX_BYTES);
-    int rc = events_begin(&plain, &head);
+    int rc;
 
+    pthread_mutex_lock(&archive->write_lock);
+    archive->filing_n = 0; /* on whatever way this ends: nothing of them is written later */
+    rc = ingest_seq(ingest, ingest->events_n, false, &head.seq, err);
+    if (rc == 0)
+        rc = events_begin(&plain, &head);
     if (rc == 0)
         rc = emlfs_buf_append(&plain, ingest->events.data, ingest->events.len);
-    if (rc < 0)
+    if (rc < 0) {
+        pthread_mutex_unlock(&archive->write_lock);
         return emlfs_err_sys(err, -rc, MODULE, "events");
-    pthread_mutex_lock(&archive->write_lock);
+    }
     apply_set_run(writer_apply(archive), ingest->run);
     rc = writer_record(archive, EMLFS_RECORD_EVENTS, emlfs_buf_view(&plain), err);
     apply_set_run(writer_apply(archive), 0);
@@ -113,6 +132,13 @@ static int events_write(struct emlfs_ingest *ingest, struct emlfs_err *err)
     return rc;
 }
 
+static void filing_clear(struct emlfs_archive *archive)
+{
+    pthread_mutex_lock(&archive->write_lock);
+    archive->filing_n = 0;
+    pthread_mutex_unlock(&archive->write_lock);
+}
+
 static int events_flush(struct emlfs_ingest *ingest, struct emlfs_err *err)
 {
     int rc;
@@ -122,7 +148,8 @@ static int events_flush(struct emlfs_ingest *ingest, struct emlfs_err *err)
     rc = blocks_append(ingest, true, err);
     if (rc == 0)
         rc = events_write(ingest, err);
-    ingest->next_seq += ingest->events_n;
+    if (rc < 0)
+        filing_clear(ingest->archive);
     ingest->uncommitted += ingest->events_n;
     ingest->events_n = 0;
     emlfs_buf_clear(&ingest->events);
@@ -138,6 +165,9 @@ static int event_put(struct emlfs_ingest *ingest, const struct event *event, str
     rc = event_append(&ingest->events, event);
     if (rc < 0)
         return emlfs_err_sys(err, -rc, MODULE, "event");
+    pthread_mutex_lock(&ingest->archive->write_lock);
+    ingest->archive->filing[ingest->archive->filing_n++] = event->id;
+    pthread_mutex_unlock(&ingest->archive->write_lock);
     ingest->event_keys[ingest->events_n].id = event->id;
     ingest->event_keys[ingest->events_n].user = event->entry.user;
     ingest->event_keys[ingest->events_n].folder_to = 0;
@@ -227,7 +257,23 @@ static int file_again(struct emlfs_ingest *ingest, struct work *work, const stru
     return rc;
 }
 
-/* info: of a message that is applied but perhaps not committed; NULL: the catalogue knows it. */
+/* Until decision_end nobody takes entries of the message away. Under write_lock. */
+static void decision_begin(struct emlfs_archive *archive, struct emlfs_msg_id id)
+{
+    archive->filing_one = id;
+}
+
+static void decision_end(struct emlfs_archive *archive)
+{
+    pthread_mutex_lock(&archive->write_lock);
+    archive->filing_one.v = 0;
+    pthread_mutex_unlock(&archive->write_lock);
+}
+
+/*
+ * info: of a message that is applied but perhaps not committed; NULL: the catalogue knows it.
+ * ESTALE: it is gone, or no longer shown.
+ */
 static int accept_known(struct emlfs_ingest *ingest, struct work *work,
                         const struct emlfs_msg_info *info, struct emlfs_err *err)
 {
@@ -242,8 +288,12 @@ static int accept_known(struct emlfs_ingest *ingest, struct work *work,
     rc = apply_filed_get(writer_apply(archive), emlfs_msg_id_store(item->id),
                          emlfs_msg_id_number(item->id), &list, err);
     at = filed_find(&list, item->user.v, item->folder.v);
+    if (rc == 0 && (list.n == 0 || !archive_shown(archive, emlfs_msg_id_store(item->id))))
+        rc = -ESTALE;
     if (rc == 0 && at >= 0)
         rc = seen_mark(ingest, item->id, &list, at);
+    if (rc == 0 && at < 0)
+        decision_begin(archive, item->id);
     pthread_mutex_unlock(&archive->write_lock);
     ingest->uncommitted++;
     if (rc == 0 && at < 0 && !event_pending(ingest, item)) {
@@ -252,6 +302,7 @@ static int accept_known(struct emlfs_ingest *ingest, struct work *work,
         if (rc == 0)
             rc = file_again(ingest, work, &list, info ? info : &found, err);
     }
+    decision_end(archive);
     filed_list_free(&list);
     return rc;
 }
@@ -280,12 +331,29 @@ static int content_again(struct emlfs_ingest *ingest, struct work *work)
 static int accept_new(struct emlfs_ingest *ingest, struct work *work, struct emlfs_err *err)
 {
     uint32_t limit = ingest->archive->identity.settings.store_messages;
-    int rc = ingest->next_number > limit ? store_roll(ingest, err) : 0;
+    int rc = current_check(ingest->archive, err);
 
+    if (rc == 0 && ingest->next_number > limit)
+        rc = store_roll(ingest, err);
     if (rc == 0)
         rc = content_again(ingest, work);
     if (rc == 0)
         rc = block_accept(ingest, work, err);
+    return rc;
+}
+
+/* It was known when a worker looked, and is gone: so it is new, unless another copy is there. */
+static int accept_gone(struct emlfs_ingest *ingest, struct work *work, struct emlfs_err *err)
+{
+    int rc = content_find(ingest->archive, &work->sha256, &work->known, &work->item->id, err);
+
+    if (rc == 0 && work->known)
+        rc = accept_known(ingest, work, NULL, err);
+    else if (rc == 0)
+        rc = work->prepared ? accept_new(ingest, work, err) : -ESTALE;
+    if (rc == -ESTALE)
+        return emlfs_err_set(err, EAGAIN, MODULE,
+                             "the message was deleted while it was looked at; bring it again");
     return rc;
 }
 
@@ -309,22 +377,45 @@ static int accept_in_flight(struct emlfs_ingest *ingest, struct work *work, stru
         .id = flight->id, .size_bytes = flight->size_bytes, .archived_ns = flight->archived_ns};
     work->known = true;
     work->item->id = flight->id;
-    return accept_known(ingest, work, &info, err);
+    rc = accept_known(ingest, work, &info, err);
+    return rc == -ESTALE ? accept_gone(ingest, work, err) : rc;
+}
+
+/* Whoever chose the folder may have done so before it was removed. */
+static int folder_check(struct emlfs_ingest *ingest, uint32_t folder, struct emlfs_err *err)
+{
+    struct folder_row row;
+    int rc;
+
+    if (folder == ingest->checked_folder)
+        return 0;
+    rc = folder_row_get(ingest->archive, (struct emlfs_folder_id){folder}, &row, err);
+    if (rc == -ENOENT)
+        return emlfs_err_set(err, ENOENT, MODULE, "there is no folder %u", folder);
+    if (rc == 0)
+        ingest->checked_folder = folder;
+    return rc;
 }
 
 static int accept_work(struct emlfs_ingest *ingest, struct work *work, struct emlfs_err *err)
 {
     struct flight *flight = flight_find(ingest, &work->sha256);
+    int rc = folder_check(ingest, work->item->folder.v, err);
 
+    if (rc < 0)
+        return rc;
     if (flight)
         return accept_in_flight(ingest, work, flight, err);
     if (!work->known) {
         /* Committed between the worker's look and now. */
-        int rc = content_find(ingest->archive, &work->sha256, &work->known, &work->item->id, err);
+        rc = content_find(ingest->archive, &work->sha256, &work->known, &work->item->id, err);
         if (rc < 0)
             return rc;
     }
-    return work->known ? accept_known(ingest, work, NULL, err) : accept_new(ingest, work, err);
+    if (!work->known)
+        return accept_new(ingest, work, err);
+    rc = accept_known(ingest, work, NULL, err);
+    return rc == -ESTALE ? accept_gone(ingest, work, err) : rc;
 }
 
 static void take(struct emlfs_ingest *ingest, struct work *work)
@@ -438,7 +529,7 @@ static int store_roll(struct emlfs_ingest *ingest, struct emlfs_err *err)
     if (rc < 0)
         return rc;
     pthread_mutex_lock(&ingest->archive->write_lock);
-    rc = writer_roll_store(ingest->archive, err);
+    rc = stores_roll(ingest->archive, NULL, NULL, err);
     if (rc == 0) {
         mark = apply_mark(writer_apply(ingest->archive), archive_current(ingest->archive)->rows.no);
         ingest->next_number = mark->next_number;
@@ -574,6 +665,7 @@ static int unfile_stale(struct emlfs_ingest *ingest, struct emlfs_msg_id id, uin
     pthread_mutex_lock(&ingest->archive->write_lock);
     rc = apply_filed_get(writer_apply(ingest->archive), emlfs_msg_id_store(id),
                          emlfs_msg_id_number(id), &list, err);
+    decision_begin(ingest->archive, id);
     pthread_mutex_unlock(&ingest->archive->write_lock);
     for (unsigned i = 0; i < list.n; i++)
         seen = list.v[i].user == user && list.v[i].run == ingest->run ? list.v[i].folder : seen;
@@ -589,6 +681,7 @@ static int unfile_stale(struct emlfs_ingest *ingest, struct emlfs_msg_id id, uin
             ingest->event_keys[ingest->events_n - 1].folder_to = seen;
         ingest->totals.moved++;
     }
+    decision_end(ingest->archive);
     filed_list_free(&list);
     return rc;
 }
@@ -631,8 +724,12 @@ int ingest_moves(struct emlfs_ingest *ingest, struct emlfs_err *err)
     struct emlfs_archive *archive = ingest->archive;
     int rc = writer_room(archive, err);
 
-    for (unsigned i = 0; ingest->source && i < atomic_load(&archive->stores_n) && rc == 0; i++)
-        rc = candidates_store(ingest, archive->stores[i], err);
+    for (unsigned i = 0; ingest->source && i < atomic_load(&archive->stores_n) && rc == 0; i++) {
+        struct store *store = archive_shown(archive, (uint16_t)(i + 1));
+        /* Of a write-protected store nothing is taken out. */
+        if (store && atomic_load(&archive->states[i]) != EMLFS_STORE_WRITE_PROTECTED)
+            rc = candidates_store(ingest, store, err);
+    }
     if (rc == 0)
         rc = events_flush(ingest, err);
     return rc < 0 ? rc : commit_applied(ingest, err);

@@ -38,8 +38,9 @@ static int candidates(struct emlfs_archive *archive, struct store *store, struct
         uint32_t number = (uint32_t)emlfs_cursor_varint_max(&cur, UINT32_MAX);
         if (cur.bad)
             return -EUCLEAN;
-        /* A damaged copy is no copy: the message is stored again. */
-        if (read_sha256(archive, store, number, found, NULL) == 0 &&
+        /* A damaged copy is no copy, nor is one that was deleted: the message is stored again. */
+        if (message_there(store, number, NULL) == 0 &&
+            read_sha256(archive, store, number, found, NULL) == 0 &&
             memcmp(found, sha256->v, EMLFS_HASH_BYTES) == 0) {
             *ret_number = number;
             return 0;
@@ -71,10 +72,11 @@ int content_find(struct emlfs_archive *archive, const struct emlfs_hash *sha256,
 
     *ret_found = false;
     for (unsigned i = n; i-- > 0;) {
-        int rc = content_find_in(archive, archive->stores[i], sha256, &number);
+        struct store *store = archive_shown(archive, (uint16_t)(i + 1));
+        int rc = store ? content_find_in(archive, store, sha256, &number) : -ENOENT;
         if (rc == 0) {
             *ret_found = true;
-            *ret_id = emlfs_msg_id_make(archive->stores[i]->rows.no, number);
+            *ret_id = emlfs_msg_id_make(store->rows.no, number);
             return 0;
         }
         if (rc != -ENOENT)
@@ -199,8 +201,9 @@ static void work_begin(struct emlfs_ingest *ingest, struct work *work)
     if (rc == 0)
         rc = content_find(ingest->archive, &work->sha256, &work->known, &item->id, &item->err);
     work->rc = rc;
-    work->prepares =
-        rc == 0 && ingest->options.prepare && !(work->known && filed_here(ingest->archive, item));
+    work->prepared =
+        !ingest->options.prepare || !(work->known && filed_here(ingest->archive, item));
+    work->prepares = rc == 0 && ingest->options.prepare && work->prepared;
 }
 
 static void work_end(struct emlfs_ingest *ingest, struct ingest_worker *worker, struct work *work)

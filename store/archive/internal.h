@@ -7,6 +7,7 @@
 
 #include "apply.h"
 #include "emlfs/base/clock.h"
+#include "emlfs/base/store_state.h"
 #include "emlfs/change.h"
 #include "emlfs/ledger.h"
 
@@ -16,6 +17,7 @@ struct store {
     struct store_rows rows;
     struct store_dir dir;
     char subdir[32];
+    uint64_t dev, ino; /* of the directory that was opened */
     struct emlfs_packs *packs;
     struct emlfs_pack_end last_end; /* how the last pack ends, known after replay */
     pthread_mutex_t dict_lock;
@@ -45,6 +47,7 @@ int store_catalog_open(const struct store_dir *dir, const struct store_keys *key
 struct block_cache;
 struct writer;
 
+#define FILING_MAX 512u
 #define WATCHERS_MAX 4u
 struct watcher {
     void (*fn)(void *arg); /* NULL: free */
@@ -61,12 +64,14 @@ struct emlfs_archive {
     unsigned workers;
     struct emlfs_catalog *master;
     /*
-     * Lock order: ingest_lock, write_lock, then those of lower modules. stores grows only under
-     * write_lock; readers see stores_n by an atomic after the slot is filled.
+     * Lock order: ingest_lock, write_lock, then those of lower modules. stores grows, and an empty
+     * slot of it is filled, only under write_lock; a slot is emptied by closing only. An empty one:
+     * the store is detached, and not there. Whoever shows something asks archive_shown.
      */
     pthread_mutex_t ingest_lock;
     pthread_mutex_t write_lock;
-    struct store *stores[EMLFS_STORES_MAX];
+    struct store *_Atomic stores[EMLFS_STORES_MAX];
+    atomic_uchar states[EMLFS_STORES_MAX]; /* enum emlfs_store_state; changes under write_lock */
     struct store_rows *store_rows[EMLFS_STORES_MAX];
     atomic_uint stores_n;
     struct state state;
@@ -74,6 +79,14 @@ struct emlfs_archive {
     atomic_bool failed;    /* the writer failed: read-only until reopened */
     char failed_why[256];  /* written once, before failed is set */
     uint32_t next_folder, next_source;
+    atomic_uint_fast64_t generation; /* emlfs_archive_generation; grows under write_lock */
+    /*
+     * Under write_lock: messages that the ingest is about to file or unfile by events that are not
+     * written yet, and the one it decides about; nobody else takes entries of theirs away.
+     */
+    struct emlfs_msg_id filing[FILING_MAX], filing_one;
+    unsigned filing_n;
+    uint64_t flight_seq; /* change number of the first block on its way to the pack; 0: none */
     uint32_t runs;
     struct block_cache *cache;
     pthread_mutex_t notice_lock;
@@ -84,7 +97,6 @@ struct emlfs_archive {
     struct emlfs_check_totals opening;
     struct emlfs_ledger *ledger; /* NULL: as emlfs_archive_ledger says */
     uint64_t ledger_opened;      /* records it had then */
-    _Atomic uint64_t generation;
 };
 struct archive_how {
     bool without_ledger; /* go on, for reading only, when the ledger does not open */
@@ -99,6 +111,8 @@ int archive_lock(const char *path, unsigned wait_ms, int *ret_fd, struct emlfs_e
 void archive_unlock(int *fd);
 struct store *archive_store(struct emlfs_archive *archive, uint16_t no);
 struct store *archive_current(struct emlfs_archive *archive);
+/* The store, if it is there and its messages are shown. */
+struct store *archive_shown(struct emlfs_archive *archive, uint16_t no);
 void archive_fail(struct emlfs_archive *archive, const struct emlfs_err *err);
 int archive_writable(struct emlfs_archive *archive, struct emlfs_err *err);
 void archive_notify(struct emlfs_archive *archive, const uint32_t *folders, unsigned n);
@@ -113,7 +127,10 @@ int archive_add_store(struct emlfs_archive *archive, struct emlfs_err *err);
 int master_write(struct emlfs_archive *archive, const struct emlfs_master_change *change,
                  struct emlfs_err *err);
 
-/* The row of a folder; -ENOENT. */
+/* The row of a folder, also of one that was removed; -ENOENT. */
+int folder_row_any(struct emlfs_archive *archive, struct emlfs_folder_id id, struct folder_row *ret,
+                   struct emlfs_err *err);
+/* The row of a folder that is there; -ENOENT. */
 int folder_row_get(struct emlfs_archive *archive, struct emlfs_folder_id id, struct folder_row *ret,
                    struct emlfs_err *err);
 /* The number under which a source is remembered across runs (made when new). */
@@ -144,6 +161,8 @@ int writer_roll_store(struct emlfs_archive *archive, struct emlfs_err *err);
  */
 int writer_tell(struct emlfs_archive *archive, const struct emlfs_actor *actor,
                 const struct emlfs_ledger_record *record, struct emlfs_err *err);
+/* The change number that an event written now has; EAGAIN: none is free. */
+int writer_seq(struct emlfs_archive *archive, unsigned n, uint64_t *ret, struct emlfs_err *err);
 /* Bytes appended since the last commit. */
 uint64_t writer_pending_bytes(const struct emlfs_archive *archive);
 int writer_room(struct emlfs_archive *archive, struct emlfs_err *err);
@@ -190,6 +209,9 @@ int entries_row_read(struct emlfs_catalog_iter *iter, struct chunk *chunk, struc
 
 /* ---- read.c */
 
+/* Has the message any entry? -ENOENT: it is gone, or never was. */
+int message_there(struct store *store, uint32_t number, struct emlfs_err *err);
+
 int cache_new(size_t max_bytes, struct block_cache **ret);
 void cache_free(struct block_cache *cache);
 /* SHA-256 of the archived message number of store; fails when a part of it is known to be missing.
@@ -214,5 +236,7 @@ struct rebuild_source {
 /* The exact bytes, hash checked. */
 int rebuild_message(const struct rebuild_source *source, struct emlfs_buf *out,
                     struct emlfs_err *err);
+
+#include "changing.h"
 
 #endif

@@ -301,8 +301,9 @@ static int slots_check(struct emlfs_span file, const char *path, struct emlfs_er
     return 0;
 }
 
-static int slots_open(struct emlfs_span file, const char *path, const struct emlfs_key *secret,
-                      struct archive_keys *ret, struct emlfs_err *err)
+static int slots_open(struct emlfs_span file, const char *path, uint8_t kind,
+                      const struct emlfs_key *secret, struct archive_keys *ret,
+                      struct emlfs_err *err)
 {
     struct emlfs_hash mac;
     size_t body;
@@ -312,8 +313,11 @@ static int slots_open(struct emlfs_span file, const char *path, const struct eml
         return rc;
     body = file.len - EMLFS_HASH_BYTES;
     rc = -ENOKEY;
-    for (size_t at = 12; at < body && rc < 0; at += SLOT_BYTES)
+    for (size_t at = 12; at < body && rc < 0; at += SLOT_BYTES) {
+        if (file.data[at] != kind)
+            continue;
         rc = slot_open(emlfs_span_of(file.data + at, SLOT_BYTES), secret, &ret->master);
+    }
     if (rc < 0)
         return emlfs_err_set(err, ENOKEY, MODULE, "no slot in %s opens with this key", path);
     rc = keys_derive(ret, err);
@@ -340,7 +344,8 @@ int keys_open(const char *path, const char *recovery, struct archive_keys *ret,
     rc = recovery ? recovery_parse(recovery, &secret, err)
                   : machine_read(machine_path, &secret, err);
     if (rc == 0)
-        rc = slots_open(emlfs_buf_view(&file), slots_path, &secret, ret, err);
+        rc = slots_open(emlfs_buf_view(&file), slots_path, recovery ? SLOT_RECOVERY : SLOT_MACHINE,
+                        &secret, ret, err);
     emlfs_wipe(&secret, sizeof(secret));
     return rc;
 }

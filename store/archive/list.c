@@ -152,9 +152,9 @@ int emlfs_archive_entries(struct emlfs_archive *archive, struct emlfs_entry_page
 
     for (unsigned no = first ? first : 1;
          rc == 0 && scan.n < page->max && no <= atomic_load(&archive->stores_n); no++) {
-        scan.place.store = archive->stores[no - 1];
+        scan.place.store = archive_shown(archive, (uint16_t)no);
         scan.after = no == first ? emlfs_msg_id_number(page->after) : 0;
-        if (scan.after != UINT32_MAX)
+        if (scan.place.store && scan.after != UINT32_MAX)
             rc = scan_store(&scan, chunk, err);
     }
     chunk_free(chunk);
@@ -201,7 +201,7 @@ int emlfs_archive_entry_lookup(struct emlfs_archive *archive, struct emlfs_folde
 
     if (!emlfs_name_id(name, &id))
         return -ENOENT;
-    place.store = archive_store(archive, emlfs_msg_id_store(id));
+    place.store = archive_shown(archive, emlfs_msg_id_store(id));
     rc = place.store ? folder_user(archive, folder, &place.user, err) : -ENOENT;
     if (rc == 0)
         rc = entry_one(&place, emlfs_msg_id_number(id), ret, err);
@@ -213,7 +213,7 @@ int emlfs_archive_entry_lookup(struct emlfs_archive *archive, struct emlfs_folde
 int emlfs_archive_entry_of(struct emlfs_archive *archive, struct emlfs_user_id user,
                            struct emlfs_msg_id id, struct emlfs_entry *ret, struct emlfs_err *err)
 {
-    struct place place = {.user = user, .store = archive_store(archive, emlfs_msg_id_store(id))};
+    struct place place = {.user = user, .store = archive_shown(archive, emlfs_msg_id_store(id))};
     struct filed_list list = {0};
     int rc = place.store ? filed_get(place.store, emlfs_msg_id_number(id), &list, err) : -ENOENT;
 

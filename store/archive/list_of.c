@@ -173,7 +173,7 @@ static int stores_batch(struct emlfs_archive *archive, struct batch *batch, stru
         uint16_t no = emlfs_msg_id_store(wanted[first].id);
         for (end = first + 1; end < n && emlfs_msg_id_store(wanted[end].id) == no;)
             end++;
-        batch->place.store = archive_store(archive, no);
+        batch->place.store = archive_shown(archive, no);
         if (batch->place.store)
             rc = store_batch(batch, wanted + first, end - first);
     }

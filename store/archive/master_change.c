@@ -21,7 +21,7 @@ struct emlfs_ledger *emlfs_archive_ledger(struct emlfs_archive *archive)
 
 uint64_t emlfs_archive_generation(struct emlfs_archive *archive)
 {
-    return archive->generation;
+    return atomic_load(&archive->generation);
 }
 
 static int record_append(struct emlfs_archive *archive, const struct emlfs_ledger_record *record,
@@ -118,7 +118,8 @@ static int row_check(const struct emlfs_master_row *row, struct emlfs_err *err)
     if (row->value.len > MASTER_VALUE_MAX_BYTES)
         return emlfs_err_set(err, E2BIG, MODULE, "a master value has at most %u bytes",
                              MASTER_VALUE_MAX_BYTES);
-    if (row->kind == EMLFS_MASTER_FOLDER || row->kind == EMLFS_MASTER_SOURCE)
+    if (row->kind == EMLFS_MASTER_FOLDER || row->kind == EMLFS_MASTER_SOURCE ||
+        row->kind == EMLFS_MASTER_STORE)
         return emlfs_err_set(err, EINVAL, MODULE, "rows of kind %c are made by the archive",
                              row->kind);
     return 0;
@@ -161,7 +162,7 @@ int emlfs_archive_master_change(struct emlfs_archive *archive,
     if (rc == 0)
         rc = master_write(archive, change, err);
     if (rc == 0 && is_rule(change)) {
-        archive->generation++;
+        atomic_fetch_add(&archive->generation, 1);
         archive_notify(archive, &rules, 1);
     }
     pthread_mutex_unlock(&archive->write_lock);

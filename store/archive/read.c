@@ -181,6 +181,14 @@ static void record_give(struct block_cache *cache, struct emlfs_record *record)
         emlfs_record_free(record);
 }
 
+int message_there(struct store *store, uint32_t number, struct emlfs_err *err)
+{
+    struct row_key key = key_u32(ROW_FILED, number);
+    struct emlfs_buf value EMLFS_BUF_CLEANUP = EMLFS_BUF_INIT(EMLFS_CATALOG_VALUE_MAX_BYTES);
+
+    return emlfs_catalog_get(store->rows.catalog, row_key_view(&key), 0, &value, err);
+}
+
 int content_key(const struct store_rows *rows, const uint8_t sha256[EMLFS_HASH_BYTES],
                 struct emlfs_hash *ret)
 {
@@ -562,14 +570,14 @@ int emlfs_archive_msg_open(struct emlfs_archive *archive, struct emlfs_msg_id id
     reader->archive = archive;
     reader->id = id;
     reader->piece = EMLFS_BUF_INIT(4u << 20);
-    reader->store = archive_store(archive, emlfs_msg_id_store(id));
+    reader->store = archive_shown(archive, emlfs_msg_id_store(id));
     if (err)
         err->code = 0;
-    rc = reader->store
-             ? block_get(archive,
-                         (struct wanted){.store = reader->store, .number = emlfs_msg_id_number(id)},
-                         &reader->cached, err)
-             : -ENOENT;
+    rc = reader->store ? message_there(reader->store, emlfs_msg_id_number(id), err) : -ENOENT;
+    if (rc == 0)
+        rc = block_get(archive,
+                       (struct wanted){.store = reader->store, .number = emlfs_msg_id_number(id)},
+                       &reader->cached, err);
     if (rc == 0)
         rc = reader_fill(reader, err);
     if (rc < 0) {
@@ -708,13 +716,15 @@ int emlfs_archive_msg_info(struct emlfs_archive *archive, struct emlfs_msg_id id
                            struct emlfs_msg_info *ret, struct emlfs_buf *ret_facts,
                            struct emlfs_err *err)
 {
-    const struct wanted wanted = {.store = archive_store(archive, emlfs_msg_id_store(id)),
+    const struct wanted wanted = {.store = archive_shown(archive, emlfs_msg_id_store(id)),
                                   .number = emlfs_msg_id_number(id),
                                   .meta_only = true};
     const struct block_message *message;
     struct cached *cached = NULL;
-    int rc = wanted.store ? block_get(archive, wanted, &cached, err) : -ENOENT;
+    int rc = wanted.store ? message_there(wanted.store, wanted.number, err) : -ENOENT;
 
+    if (rc == 0)
+        rc = block_get(archive, wanted, &cached, err);
     if (rc < 0) {
         name_damage(err, rc, id);
         return rc;
@@ -735,13 +745,15 @@ int emlfs_archive_msg_neighbours(struct emlfs_archive *archive, struct emlfs_msg
                                  struct emlfs_msg_id *ret, unsigned max, unsigned *ret_n,
                                  struct emlfs_err *err)
 {
-    struct store *store = archive_store(archive, emlfs_msg_id_store(id));
+    struct store *store = archive_shown(archive, emlfs_msg_id_store(id));
     uint32_t number = emlfs_msg_id_number(id);
     struct block_row row;
     int rc = store ? block_locate(store, number, &row, err) : -ENOENT;
 
     *ret_n = 0;
-    while (rc == 0 && number++ < row.last && *ret_n < max)
-        ret[(*ret_n)++] = emlfs_msg_id_make(store->rows.no, number);
+    while (rc == 0 && number++ < row.last && *ret_n < max) {
+        if (message_there(store, number, NULL) == 0)
+            ret[(*ret_n)++] = emlfs_msg_id_make(store->rows.no, number);
+    }
     return rc;
 }

@@ -90,6 +90,22 @@ static int stores_make(struct rebuilt *rebuilt, struct emlfs_err *err)
     return rc;
 }
 
+/* A store whose directory is not there should be detached. */
+static void missing_report(struct rebuilt *rebuilt, const struct replay_options *replay)
+{
+    struct emlfs_err found;
+
+    for (unsigned i = 0; i < rebuilt->stores_n; i++) {
+        if (rebuilt->stores[i] || store_is_detached(rebuilt->state.master, (uint16_t)(i + 1)))
+            continue;
+        emlfs_err_set(&found, EUCLEAN, MODULE, "%s: store %u is missing", rebuilt->path, i + 1);
+        if (replay->totals)
+            replay->totals->errors++;
+        if (replay->finding)
+            replay->finding(replay->arg, &found);
+    }
+}
+
 static int rebuilt_fill(struct rebuilt *rebuilt, const struct rebuilt_options *options,
                         struct emlfs_err *err)
 {
@@ -102,7 +118,11 @@ static int rebuilt_fill(struct rebuilt *rebuilt, const struct rebuilt_options *o
         replay.until = options->until ? &options->until[i] : NULL;
         rc = replay_store(&rebuilt->state, rebuilt->stores[i], &replay, err);
     }
-    return rc;
+    if (rc == 0)
+        missing_report(rebuilt, options->replay);
+    return rc < 0 ? rc
+                  : folders_check(rebuilt->state.master, options->replay->finding,
+                                  options->replay->arg, options->replay->totals, err);
 }
 
 int rebuilt_make(const struct rebuilt_options *options, struct rebuilt **ret, struct emlfs_err *err)

@@ -6,7 +6,10 @@
 #include <stdlib.h>
 
 #include "emlfs/base/cursor.h"
+#include "emlfs/base/store_state.h"
 #include "internal.h"
+
+#define STORE_ROW_VERSION 1u
 
 static void key_add_u32(struct row_key *key, uint32_t value)
 {
@@ -250,9 +253,14 @@ unsigned filed_count_user(const struct filed_list *list, uint16_t user)
 
 int folder_row_encode(const struct folder_row *row, struct emlfs_buf *out)
 {
-    const uint64_t values[] = {1, row->user, row->parent};
-    int rc = put_varints(out, values, 3);
+    int rc = emlfs_buf_append_varint(out, row->flags ? 2 : 1);
 
+    if (rc == 0 && row->flags)
+        rc = emlfs_buf_append_varint(out, row->flags);
+    if (rc == 0)
+        rc = emlfs_buf_append_varint(out, row->user);
+    if (rc == 0)
+        rc = emlfs_buf_append_varint(out, row->parent);
     if (rc == 0)
         rc = emlfs_buf_append_svarint(out, row->created_ns);
     return rc < 0 ? rc : emlfs_buf_append_bytes(out, emlfs_span_str(row->name));
@@ -261,17 +269,60 @@ int folder_row_encode(const struct folder_row *row, struct emlfs_buf *out)
 int folder_row_decode(struct emlfs_span value, struct folder_row *ret)
 {
     struct emlfs_cursor cur = emlfs_cursor_of(value);
+    uint64_t version = emlfs_cursor_varint(&cur);
     struct emlfs_span name;
 
     memset(ret, 0, sizeof(*ret));
-    if (emlfs_cursor_varint(&cur) != 1)
+    if (version != 1 && version != 2)
         return -EPROTONOSUPPORT;
+    if (version == 2)
+        ret->flags = (uint32_t)emlfs_cursor_varint_max(&cur, FOLDER_MOVED | FOLDER_REMOVED);
     ret->user = (uint16_t)emlfs_cursor_varint_max(&cur, UINT16_MAX);
     ret->parent = (uint32_t)emlfs_cursor_varint_max(&cur, UINT32_MAX);
     ret->created_ns = emlfs_cursor_svarint(&cur);
     name = emlfs_cursor_bytes(&cur, EMLFS_NAME_MAX_BYTES);
-    if (!emlfs_cursor_done(&cur) || name.len == 0 || memchr(name.data, 0, name.len))
+    if (!emlfs_cursor_done(&cur) || name.len == 0 || memchr(name.data, 0, name.len) ||
+        (version == 2) != (ret->flags != 0))
         return -EUCLEAN;
     memcpy(ret->name, name.data, name.len);
+    return 0;
+}
+
+int store_row_encode(const struct store_row *row, struct emlfs_buf *out)
+{
+    int rc = emlfs_buf_append_varint(out, STORE_ROW_VERSION);
+
+    if (rc == 0)
+        rc = emlfs_buf_append_varint(out, row->state);
+    if (rc == 0)
+        rc = emlfs_buf_append_svarint(out, row->made_ns);
+    if (rc == 0)
+        rc = emlfs_buf_append_svarint(out, row->changed_ns);
+    if (rc == 0)
+        rc = emlfs_buf_append_varint(out, row->next_folder);
+    if (rc == 0)
+        rc = emlfs_buf_append_bytes(out, emlfs_span_str(row->name));
+    return rc < 0 ? rc : emlfs_buf_append_bytes(out, emlfs_span_str(row->directory));
+}
+
+int store_row_decode(struct emlfs_span value, struct store_row *ret)
+{
+    struct emlfs_cursor cur = emlfs_cursor_of(value);
+    struct emlfs_span name, directory;
+
+    memset(ret, 0, sizeof(*ret));
+    if (emlfs_cursor_varint(&cur) != STORE_ROW_VERSION)
+        return -EPROTONOSUPPORT;
+    ret->state = (uint8_t)emlfs_cursor_varint_max(&cur, EMLFS_STORE_DETACHED);
+    ret->made_ns = emlfs_cursor_svarint(&cur);
+    ret->changed_ns = emlfs_cursor_svarint(&cur);
+    ret->next_folder = (uint32_t)emlfs_cursor_varint_max(&cur, UINT32_MAX);
+    name = emlfs_cursor_bytes(&cur, STORE_NAME_MAX_BYTES);
+    directory = emlfs_cursor_bytes(&cur, sizeof(ret->directory) - 1);
+    if (!emlfs_cursor_done(&cur) || name.len == 0 || memchr(name.data, 0, name.len) ||
+        directory.len == 0 || memchr(directory.data, 0, directory.len))
+        return -EUCLEAN;
+    memcpy(ret->name, name.data, name.len);
+    memcpy(ret->directory, directory.data, directory.len);
     return 0;
 }

@@ -17,12 +17,14 @@
 #define CHANGE_SEQ_BITS 48u /* above: the store whose record made the change, if another */
 #define ROW_CANDIDATE 'C'
 #define ROW_DICT 'Z'
+#define ROW_DETACHED 'T' /* when the store was detached */
 #define MASTER_CHILD 'c'
 #define MASTER_NAME 'n'
 #define MASTER_FOLDER_TIME 't'
 #define MASTER_RUNS 'r' /* number of the last import run; not in packs */
 
 #define HASH_ROW_BYTES 8u
+#define STORE_NAME_MAX_BYTES 120u
 
 struct row_key {
     uint8_t v[32];
@@ -95,7 +97,10 @@ int filed_add(struct filed_list *list, const struct filed *filed);
 int filed_find(const struct filed_list *list, uint16_t user, uint32_t folder);
 unsigned filed_count_user(const struct filed_list *list, uint16_t user);
 
+#define FOLDER_MOVED 1u   /* was given another parent once */
+#define FOLDER_REMOVED 2u /* the row stays, the folder is gone */
 struct folder_row {
+    uint32_t flags; /* without any the row has version 1, and its parent a lower id */
     uint16_t user;
     uint32_t parent;
     int64_t created_ns;
@@ -103,6 +108,17 @@ struct folder_row {
 };
 int folder_row_encode(const struct folder_row *row, struct emlfs_buf *out);
 int folder_row_decode(struct emlfs_span value, struct folder_row *ret);
+
+struct store_row {
+    uint8_t state; /* enum emlfs_store_state */
+    int64_t made_ns;
+    int64_t changed_ns;   /* when the state was last set */
+    uint32_t next_folder; /* the lowest folder id that was not given then */
+    char name[STORE_NAME_MAX_BYTES + 1];
+    char directory[32]; /* below stores/ */
+};
+int store_row_encode(const struct store_row *row, struct emlfs_buf *out);
+int store_row_decode(struct emlfs_span value, struct store_row *ret);
 
 /* ---- chunk.c: an entries row: up to CHUNK_MAX entries of a folder, compressed */
 

@@ -2,6 +2,7 @@
 /* One store: its packs, its catalogue, its dictionaries. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "internal.h"
 
@@ -46,12 +47,17 @@ static int packs_open(struct store *store, struct emlfs_err *err)
 int store_open(const struct store_opening *opening, struct store **ret, struct emlfs_err *err)
 {
     struct store *store = calloc(1, sizeof(*store));
+    struct stat st;
     int rc;
 
     if (!store)
         return emlfs_err_set(err, ENOMEM, MODULE, "out of memory");
     pthread_mutex_init(&store->dict_lock, NULL);
     store->dir = *opening->dir;
+    if (stat(store->dir.path, &st) == 0) {
+        store->dev = (uint64_t)st.st_dev;
+        store->ino = (uint64_t)st.st_ino;
+    }
     store->rows.no = opening->dir->no;
     snprintf(store->subdir, sizeof(store->subdir), "%s",
              opening->subdir ? opening->subdir : "catalog");

@@ -242,6 +242,8 @@ static int marks_take(struct emlfs_archive *archive, struct mark_row *marks, str
     int rc = 0;
 
     for (unsigned i = 0; i < atomic_load(&archive->stores_n) && rc == 0; i++) {
+        if (!archive->stores[i])
+            continue;
         rc = store_mark(archive->stores[i], &marks[i], err);
         /* Opened for reading only, rows are ahead of a mark that was kept. */
         if (rc == 0 && archive->read_only && archive->stores[i]->last_end.pack_no)
@@ -295,9 +297,11 @@ static int verify_locked(struct verify *verify)
 
 static int count_folder(void *arg, struct emlfs_span key, struct emlfs_span value)
 {
+    struct folder_row row;
+
     (void)key;
-    (void)value;
-    ((struct emlfs_check_totals *)arg)->folders++;
+    if (folder_row_decode(value, &row) == 0 && !(row.flags & FOLDER_REMOVED))
+        ((struct emlfs_check_totals *)arg)->folders++;
     return 0;
 }
 

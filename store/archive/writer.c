@@ -235,6 +235,18 @@ int writer_roll_store(struct emlfs_archive *archive, struct emlfs_err *err)
     return rc;
 }
 
+int writer_seq(struct emlfs_archive *archive, unsigned n, uint64_t *ret, struct emlfs_err *err)
+{
+    struct mark_row *mark = apply_mark(writer_apply(archive), archive_current(archive)->rows.no);
+
+    if (!mark)
+        return emlfs_err_set(err, EIO, MODULE, "the catalogue cannot be read");
+    *ret = mark->next_seq;
+    if (archive->flight_seq && mark->next_seq + n > archive->flight_seq)
+        return emlfs_err_set(err, EAGAIN, MODULE, "too many changes beside an import; try again");
+    return 0;
+}
+
 int writer_tell(struct emlfs_archive *archive, const struct emlfs_actor *actor,
                 const struct emlfs_ledger_record *record, struct emlfs_err *err)
 {

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "emlfs/base/os.h"
+#include "emlfs/stores.h"
 
 #define MODULE "index"
 #define HELD_MAX_BYTES (48u << 20)
@@ -205,6 +206,14 @@ static int text_take(struct worker *worker, struct job *job, unsigned kinds)
     return 0;
 }
 
+static bool is_gone(struct emlfs_archive *archive, struct emlfs_msg_id id)
+{
+    struct emlfs_filing filing;
+    unsigned n;
+
+    return emlfs_archive_filings(archive, id, &filing, 1, &n, NULL) == -ENOENT;
+}
+
 static void job_run(struct worker *worker, uint64_t number, struct slot *slot, unsigned kinds)
 {
     struct emlfs_archive *archive = worker->extracting->index->options.archive;
@@ -223,6 +232,11 @@ static void job_run(struct worker *worker, uint64_t number, struct slot *slot, u
         emlfs_buf_wipe(&worker->raw);
         release(worker->extracting, bytes);
     }
+    /* Hidden meanwhile, which says nothing of it; or deleted: then there is nothing to find. */
+    if (rc == -ENOENT && !emlfs_archive_store_shown(archive, emlfs_msg_id_store(id)))
+        rc = -EAGAIN;
+    if (rc == -ENOENT && is_gone(archive, id))
+        rc = 0;
     if (errno_is_want(rc))
         job->rc = emlfs_err_sys(&job->err, -rc, MODULE, "message %u", job->doc);
     else if (rc < 0)

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 
 #include "emlfs/base/os.h"
+#include "emlfs/stores.h"
 #include "extracting.h"
 
 #define MODULE "index"
@@ -143,16 +144,13 @@ static int state_in(const struct statement *st)
 static int state_out(const struct statement *st, struct emlfs_folder_id folder,
                      struct emlfs_err *err)
 {
-    struct emlfs_folder *owner = calloc(1, sizeof(*owner));
-    int rc = owner ? 0 : emlfs_err_set(err, ENOMEM, MODULE, "out of memory");
+    struct emlfs_user_id owner = {0};
+    int rc = emlfs_archive_folder_owner(st->shelf->index->options.archive, folder, &owner, err);
 
-    if (rc == 0)
-        rc = emlfs_archive_folder_get(st->shelf->index->options.archive, folder, owner, err);
-    if (rc == 0 && !filed_for(st, owner->user.v))
-        rc = memseg_file(st->mem, FILING_USER, owner->user.v, st->doc, false);
+    if (rc == 0 && !filed_for(st, owner.v))
+        rc = memseg_file(st->mem, FILING_USER, owner.v, st->doc, false);
     if (rc == 0 || rc == -ENOENT)
         rc = memseg_file(st->mem, FILING_FOLDER, folder.v, st->doc, false);
-    free(owner);
     return rc;
 }
 
@@ -180,6 +178,9 @@ static int job_state(struct shelf *shelf, const struct job *job, struct emlfs_er
     rc =
         emlfs_archive_filings(shelf->index->options.archive, emlfs_msg_id_make(shelf->no, job->doc),
                               st.filings, EMLFS_FILINGS_MAX, &st.n, err);
+    /* Hidden in the midst of a round, it says nothing of where its messages are. */
+    if (rc == -ENOENT && !emlfs_archive_store_shown(shelf->index->options.archive, shelf->no))
+        rc = emlfs_err_set(err, EAGAIN, MODULE, "store %s is not shown", shelf->name);
     if (rc == -ENOENT) {
         st.n = 0;
         rc = 0;
@@ -428,7 +429,11 @@ int round_run(struct round *round, struct emlfs_err *err)
     /* The newest store first: there new mail is waited for. */
     for (unsigned i = n; i > 0 && !round_stopped(round); i--) {
         struct emlfs_err why = {0};
-        int one = round_store(round, index_shelf(round->index, i - 1), &why);
+        struct shelf *shelf = index_shelf(round->index, i - 1);
+        /* Nothing of it can be read; what it has is kept for when it is shown again. */
+        int one = emlfs_archive_store_shown(round->index->options.archive, shelf->no)
+                      ? round_store(round, shelf, &why)
+                      : 0;
         if (one == 0 || rc < 0)
             continue;
         rc = one; /* the first that failed, I-FOLLOW-5 */

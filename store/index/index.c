@@ -39,26 +39,41 @@ struct shelf *index_shelf(struct emlfs_index *index, unsigned at)
     return shelf;
 }
 
-static int shelf_append(struct emlfs_index *index, struct shelf *shelf)
+/* In the order of store numbers: one that was detached comes between others. */
+static int shelf_insert(struct emlfs_index *index, struct shelf *shelf)
 {
     struct shelf **grown;
+    unsigned at;
 
     pthread_mutex_lock(&index->lock);
     grown = reallocarray(index->shelves, index->shelves_n + 1, sizeof(*grown));
     if (grown) {
-        grown[index->shelves_n++] = shelf;
+        for (at = index->shelves_n; at > 0 && grown[at - 1]->no > shelf->no; at--)
+            grown[at] = grown[at - 1];
+        grown[at] = shelf;
+        index->shelves_n++;
         index->shelves = grown;
     }
     pthread_mutex_unlock(&index->lock);
     return grown ? 0 : -ENOMEM;
 }
 
-/* Under work (or before anybody knows the index): stores are added in order, once. */
+static bool shelf_known(struct emlfs_index *index, uint16_t no)
+{
+    struct shelf *shelf;
+
+    for (unsigned i = 0; (shelf = index_shelf(index, i)); i++) {
+        if (shelf->no == no)
+            return true;
+    }
+    return false;
+}
+
+/* Under work (or before anybody knows the index): each store is added once. */
 int index_refresh(struct emlfs_index *index, struct emlfs_err *err)
 {
     struct emlfs_store_place *place = malloc(sizeof(*place));
-    unsigned n = index->shelves_n;
-    uint16_t after = n ? index->shelves[n - 1]->no : 0;
+    uint16_t after = 0;
     int rc = place ? 0 : emlfs_err_set(err, ENOMEM, MODULE, "out of memory");
 
     while (rc == 0) {
@@ -67,9 +82,11 @@ int index_refresh(struct emlfs_index *index, struct emlfs_err *err)
         if (rc < 0)
             break;
         after = place->no;
+        if (shelf_known(index, place->no))
+            continue;
         rc = shelf_open(index, place, &shelf, err);
         if (rc == 0)
-            rc = shelf_append(index, shelf);
+            rc = shelf_insert(index, shelf);
         if (rc < 0)
             shelf_close(shelf);
     }

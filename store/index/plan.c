@@ -2,6 +2,7 @@
 /* A query made ready: days, folders and stores resolved, once for all segments. */
 #include <stdlib.h>
 
+#include "emlfs/stores.h"
 #include "search.h"
 
 #define MODULE "index"
@@ -129,12 +130,28 @@ static uint64_t store_number(struct emlfs_span text)
     return number;
 }
 
+/* The name that the store has now, whatever the case. */
+static bool store_has_name(const struct shelf *shelf, struct emlfs_span text)
+{
+    char name[EMLFS_STORE_NAME_MAX_BYTES + 1];
+    struct emlfs_store_info info;
+
+    if (text.len == 0 || text.len >= sizeof(name) || memchr(text.data, 0, text.len))
+        return false;
+    memcpy(name, text.data, text.len);
+    name[text.len] = '\0';
+    return emlfs_archive_store_find(shelf->index->options.archive, name, &info, NULL) == 0 &&
+           info.no == shelf->no;
+}
+
 bool plan_takes_store(const struct plan *plan, const struct shelf *shelf)
 {
+    if (!emlfs_archive_store_shown(shelf->index->options.archive, shelf->no))
+        return false;
     for (unsigned i = 0; i < plan->stores_n; i++) {
         struct emlfs_span text = plan->stores[i]->text;
-        bool named =
-            emlfs_span_equal(text, emlfs_span_str(shelf->name)) || store_number(text) == shelf->no;
+        bool named = emlfs_span_equal(text, emlfs_span_str(shelf->name)) ||
+                     store_number(text) == shelf->no || store_has_name(shelf, text);
         if (named == plan->stores[i]->exclude)
             return false;
     }
