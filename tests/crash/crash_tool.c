@@ -5,6 +5,7 @@
  *   crash_tool init ARCHIVE STORE_MESSAGES
  *   crash_tool write ARCHIVE ACK FIRST COUNT [PACE_US]   archive generated messages FIRST...
  *   crash_tool events ARCHIVE                            users and folders made, renamed, removed
+ *   crash_tool acts ARCHIVE                              the same; mail, folders, stores changed
  *   crash_tool dump ARCHIVE                              every user, folder and entry, with hashes
  *   crash_tool make NUMBER                               a generated message to stdout
  *
@@ -278,7 +279,8 @@ static int stores_run(struct emlfs_archive *archive, struct emlfs_err *err)
     return rc == 0 ? emlfs_archive_store_rename(archive, NULL, 1, "Earliest", err) : rc;
 }
 
-static int events_run(struct emlfs_archive *archive, struct emlfs_err *err)
+/* acts: also what deletes and moves, after which mail brought again is new. */
+static int events_run(struct emlfs_archive *archive, bool acts, struct emlfs_err *err)
 {
     struct emlfs_user crash, user;
     struct emlfs_folder_id folder, inner;
@@ -299,20 +301,20 @@ static int events_run(struct emlfs_archive *archive, struct emlfs_err *err)
         rc = emlfs_archive_folder_make(archive, folder, crash.id, "Größe", &inner, err);
     if (rc == 0)
         rc = emlfs_archive_folder_rename(archive, folder, "Projects", err);
-    if (rc == 0)
+    if (rc == 0 && acts)
         rc = folders_run(archive, crash.archive, err);
-    if (rc == 0)
+    if (rc == 0 && acts)
         rc = entries_run(archive, crash.archive, folder, err);
-    return rc < 0 ? rc : stores_run(archive, err);
+    return rc < 0 || !acts ? rc : stores_run(archive, err);
 }
 
-static int tool_events(const char *path)
+static int tool_events(const char *path, bool acts)
 {
     struct emlfs_err err = {0};
     struct emlfs_archive *archive = NULL;
     if (tool_open(path, &archive, &err) < 0)
         return fail(&err);
-    int rc = events_run(archive, &err);
+    int rc = events_run(archive, acts, &err);
     if (rc < 0)
         fail(&err);
     int closed = emlfs_archive_close(archive, rc ? NULL : &err);
@@ -483,11 +485,13 @@ int main(int argc, char **argv)
     if ((argc == 6 || argc == 7) && strcmp(argv[1], "write") == 0)
         return tool_write(argv[2], argv[3], argv + 4);
     if (argc == 3 && strcmp(argv[1], "events") == 0)
-        return tool_events(argv[2]);
+        return tool_events(argv[2], false);
+    if (argc == 3 && strcmp(argv[1], "acts") == 0)
+        return tool_events(argv[2], true);
     if (argc == 3 && strcmp(argv[1], "dump") == 0)
         return tool_dump(argv[2]);
     if (argc == 3 && strcmp(argv[1], "make") == 0)
         return tool_make(argv[2]);
-    fputs("usage: crash_tool init|write|events|dump|make ...\n", stderr);
+    fputs("usage: crash_tool init|write|events|acts|dump|make ...\n", stderr);
     return 2;
 }

@@ -78,7 +78,7 @@ class Bench:
                             os.path.join(home, "archive"), os.path.join(home, "ack"), 0, COUNT)
 
     def events(self, home, mode, number):
-        return self.faulted(home, mode, number, crashlib.TOOL, "events",
+        return self.faulted(home, mode, number, crashlib.TOOL, "acts",
                             os.path.join(home, "archive"))
 
     def command(self, home, mode, number):
