@@ -389,12 +389,13 @@ static int folder_check(struct emlfs_ingest *ingest, uint32_t folder, struct eml
 
     if (folder == ingest->checked_folder)
         return 0;
-    rc = folder_row_get(ingest->archive, (struct emlfs_folder_id){folder}, &row, err);
-    if (rc == -ENOENT)
-        return emlfs_err_set(err, ENOENT, MODULE, "there is no folder %u", folder);
-    if (rc == 0)
-        ingest->checked_folder = folder;
-    return rc;
+    rc = folder_row_any(ingest->archive, (struct emlfs_folder_id){folder}, &row, err);
+    if (rc < 0 && rc != -ENOENT)
+        return rc;
+    if (rc == 0 && row.flags & FOLDER_REMOVED)
+        return emlfs_err_set(err, ENOENT, MODULE, "folder %u was removed", folder);
+    ingest->checked_folder = folder;
+    return 0;
 }
 
 static int accept_work(struct emlfs_ingest *ingest, struct work *work, struct emlfs_err *err)

@@ -5,6 +5,7 @@
  *   crash_tool init ARCHIVE STORE_MESSAGES
  *   crash_tool write ARCHIVE ACK FIRST COUNT [PACE_US]   archive generated messages FIRST...
  *   crash_tool events ARCHIVE                            users and folders made, renamed, removed
+ *   crash_tool acts ARCHIVE                              the same; mail, folders, stores changed
  *   crash_tool dump ARCHIVE                              every user, folder and entry, with hashes
  *   crash_tool make NUMBER                               a generated message to stdout
  *
@@ -22,10 +23,12 @@
 #include "crash_mail.h"
 #include "emlfs/archive.h"
 #include "emlfs/base/os.h"
+#include "emlfs/change.h"
 #include "emlfs/ingest.h"
 #include "emlfs/message.h"
 #include "emlfs/name.h"
 #include "emlfs/policy.h"
+#include "emlfs/stores.h"
 #include "emlfs/verify.h"
 
 #define BATCH 256u
@@ -210,7 +213,75 @@ static int tool_write(const char *path, const char *ack, char **argv)
 
 /* ---- events: what the master rows keep, and a folder that changed its name */
 
-static int events_run(struct emlfs_archive *archive, struct emlfs_err *err)
+/* A folder that moved into a later one, and one that is gone. */
+static int folders_run(struct emlfs_archive *archive, struct emlfs_folder_id top,
+                       struct emlfs_err *err)
+{
+    struct emlfs_folder_id early, late, gone;
+    int rc = emlfs_archive_folder_add(archive, NULL, top, "Early", &early, err);
+    if (rc == 0)
+        rc = emlfs_archive_folder_add(archive, NULL, top, "Late", &late, err);
+    if (rc == 0)
+        rc = emlfs_archive_folder_add(archive, NULL, early, "Gone", &gone, err);
+    if (rc == 0)
+        rc = emlfs_archive_folder_move(archive, NULL, early,
+                                       &(struct emlfs_folder_place){late, "Moved"}, err);
+    if (rc == 0)
+        rc = emlfs_archive_folder_remove(archive, NULL, gone, err);
+    return rc;
+}
+
+static int entry_act(struct emlfs_archive *archive, const struct emlfs_entry *entry,
+                     struct emlfs_folder_id to, struct emlfs_err *err)
+{
+    const struct emlfs_entry_at at = {entry->user, entry->folder, entry->id};
+    const struct emlfs_verdict_terms terms = {.act = to.v ? EMLFS_ACT_MOVE : EMLFS_ACT_DELETE,
+                                              .id = entry->id,
+                                              .archive = entry->user,
+                                              .policy = 3,
+                                              .generation = emlfs_archive_generation(archive)};
+    struct emlfs_verdict *verdict = NULL;
+    int rc = emlfs_verdict_issue(&terms, &verdict);
+    if (rc == 0 && to.v)
+        rc = emlfs_archive_entry_move(archive, NULL, &at, to, verdict, err);
+    else if (rc == 0)
+        rc = emlfs_archive_entry_delete(archive, NULL, &at, verdict, err);
+    emlfs_verdict_free(verdict);
+    return rc;
+}
+
+/* Of the first messages of the first folder that has some, every other goes, the rest moves. */
+static int entries_run(struct emlfs_archive *archive, struct emlfs_folder_id top,
+                       struct emlfs_folder_id to, struct emlfs_err *err)
+{
+    static struct emlfs_entry entries[8];
+    struct emlfs_entry_page page = {.folder = top, .v = entries, .max = 8};
+    struct emlfs_folder folder = {.id = {0}};
+    int rc = emlfs_archive_entries(archive, &page, err);
+    while (rc == 0 && page.n == 0) {
+        rc = emlfs_archive_folder_next(archive, top, folder.id, &folder, err);
+        page.folder = folder.id;
+        if (rc == 0)
+            rc = emlfs_archive_entries(archive, &page, err);
+    }
+    for (unsigned i = 0; i < page.n && rc == 0; i++)
+        rc = entry_act(archive, &entries[i], (struct emlfs_folder_id){i % 2 ? to.v : 0}, err);
+    return rc == -ENOENT ? 0 : rc;
+}
+
+static int stores_run(struct emlfs_archive *archive, struct emlfs_err *err)
+{
+    uint16_t no;
+    int rc = emlfs_archive_store_create(archive, NULL, "Later", &no, err);
+    if (rc == 0)
+        rc = emlfs_archive_store_set_state(
+            archive, NULL, &(struct emlfs_store_change){1, EMLFS_STORE_WRITE_PROTECTED, "a test"},
+            err);
+    return rc == 0 ? emlfs_archive_store_rename(archive, NULL, 1, "Earliest", err) : rc;
+}
+
+/* acts: also what deletes and moves, after which mail brought again is new. */
+static int events_run(struct emlfs_archive *archive, bool acts, struct emlfs_err *err)
 {
     struct emlfs_user crash, user;
     struct emlfs_folder_id folder, inner;
@@ -234,16 +305,20 @@ static int events_run(struct emlfs_archive *archive, struct emlfs_err *err)
             archive, NULL, &(struct emlfs_folder_wanted){folder, crash.id, "Größe"}, &inner, err);
     if (rc == 0)
         rc = emlfs_archive_folder_rename(archive, folder, "Projects", err);
-    return rc;
+    if (rc == 0 && acts)
+        rc = folders_run(archive, crash.archive, err);
+    if (rc == 0 && acts)
+        rc = entries_run(archive, crash.archive, folder, err);
+    return rc < 0 || !acts ? rc : stores_run(archive, err);
 }
 
-static int tool_events(const char *path)
+static int tool_events(const char *path, bool acts)
 {
     struct emlfs_err err = {0};
     struct emlfs_archive *archive = NULL;
     if (tool_open(path, &archive, &err) < 0)
         return fail(&err);
-    int rc = events_run(archive, &err);
+    int rc = events_run(archive, acts, &err);
     if (rc < 0)
         fail(&err);
     int closed = emlfs_archive_close(archive, rc ? NULL : &err);
@@ -414,11 +489,13 @@ int main(int argc, char **argv)
     if ((argc == 6 || argc == 7) && strcmp(argv[1], "write") == 0)
         return tool_write(argv[2], argv[3], argv + 4);
     if (argc == 3 && strcmp(argv[1], "events") == 0)
-        return tool_events(argv[2]);
+        return tool_events(argv[2], false);
+    if (argc == 3 && strcmp(argv[1], "acts") == 0)
+        return tool_events(argv[2], true);
     if (argc == 3 && strcmp(argv[1], "dump") == 0)
         return tool_dump(argv[2]);
     if (argc == 3 && strcmp(argv[1], "make") == 0)
         return tool_make(argv[2]);
-    fputs("usage: crash_tool init|write|events|dump|make ...\n", stderr);
+    fputs("usage: crash_tool init|write|events|acts|dump|make ...\n", stderr);
     return 2;
 }

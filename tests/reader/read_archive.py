@@ -28,7 +28,9 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 DICT, BLOB, BLOCK, EVENTS, MASTER, OPEN, SEAL = range(1, 8)
 MACHINE_SLOT, RECOVERY_SLOT = 1, 2
-FILED, UNFILED, MOVED = 1, 2, 3
+FILED, UNFILED, MOVED, DELETED = 1, 2, 3, 4
+FOLDER_MOVED, FOLDER_REMOVED = 1, 2
+DETACHED = 5
 TEXT, BASE64, BLOB_RAW, BLOB_BASE64 = range(4)
 PLAIN_MAX = 16 << 20
 PACK_HEAD, RECORD_HEAD, TAG = 64, 24, 16
@@ -320,6 +322,9 @@ class Archive:
         root = os.path.join(path, "stores")
         stores = [Store(os.path.join(root, name), master) for name in sorted(os.listdir(root))
                   if STORE_NAME.fullmatch(name)]
+        demand(stores, "there is no store")
+        self.numbers = {store.no for store in stores}
+        self.states = {}    # number -> state, as its row says
         for store in sorted(stores, key=lambda store: store.no):
             for kind, plain in store.records():
                 self.apply(store, kind, Cursor(plain))
@@ -329,7 +334,7 @@ class Archive:
         if kind == BLOCK:
             self.apply_block(store, cursor)
         elif kind == EVENTS:
-            self.apply_events(cursor)
+            self.apply_events(store, cursor)
         elif kind == MASTER:
             self.apply_master(cursor)
         else:
@@ -354,8 +359,13 @@ class Archive:
                 self.file(message_id, user, folder, stem)
         demand(meta.left() == 0 and cursor.left() == 0, "bytes are left over in a block")
 
-    def apply_events(self, cursor):
-        demand(cursor.u8() == 1, "events of another version")
+    def absent_before(self, store):
+        """Numbers of stores that are not there, below store's: detached, or lost."""
+        return set(range(1, store.no)) - self.numbers
+
+    def apply_events(self, store, cursor):
+        version = cursor.u8()
+        demand(version in (1, 2), "events of another version")
         cursor.varint()   # first change number
         cursor.svarint()  # time
         for _ in range(cursor.varint()):
@@ -363,9 +373,16 @@ class Archive:
             cursor.varint()   # size
             cursor.svarint()  # time of archiving
             user, folder, stem = take_entry(cursor)
-            if kind != UNFILED:
+            demand(FILED <= kind <= (MOVED if version == 1 else DELETED), "an unknown event")
+            if kind == DELETED:
+                cursor.varint()  # uid + 1 of who did it
+                cursor.varint()  # archive user
+                cursor.varint()  # retention policy
+            if message_id >> 40 in self.absent_before(store):
+                continue
+            if kind in (FILED, MOVED):
                 self.file(message_id, user, folder, stem)
-            if kind == UNFILED:
+            if kind in (UNFILED, DELETED):
                 self.entries.pop((message_id, user, folder), None)
             elif kind == MOVED:
                 self.entries.pop((message_id, user, source), None)
@@ -380,18 +397,30 @@ class Archive:
         cursor.svarint()  # time
         while cursor.left():
             kind, key, value = cursor.u8(), cursor.bytes(), cursor.bytes()
-            if kind != ord("F"):
-                continue
-            number = struct.unpack(">I", key)[0]
-            if not value:
-                self.folders.pop(number, None)
-                continue
-            row = Cursor(value)
-            demand(row.varint() == 1, "a folder row of another version")
-            user, parent = row.varint(), row.varint()
-            demand(parent < number, f"folder {number} lies in a later one")
-            row.svarint()  # time it was made
-            self.folders[number] = user, parent, row.text()
+            if kind == ord("F"):
+                self.apply_folder(struct.unpack(">I", key)[0], value)
+            elif kind == ord("T"):
+                row = Cursor(value)
+                demand(row.varint() == 1, "a store row of another version")
+                self.states[struct.unpack(">H", key)[0]] = row.varint()
+
+    def apply_folder(self, number, value):
+        if not value:
+            self.folders.pop(number, None)
+            return
+        row = Cursor(value)
+        version = row.varint()
+        demand(version in (1, 2), "a folder row of another version")
+        flags = row.varint() if version == 2 else 0
+        demand((version == 2) == (flags != 0) and flags <= FOLDER_MOVED | FOLDER_REMOVED,
+               f"folder {number} has unknown flags")
+        user, parent = row.varint(), row.varint()
+        demand(version == 2 or parent < number, f"folder {number} lies in a later one")
+        row.svarint()  # time it was made
+        name = row.text()
+        self.folders.pop(number, None)
+        if not flags & FOLDER_REMOVED:
+            self.folders[number] = user, parent, name
 
     def path(self, folder):
         names = []
@@ -412,6 +441,13 @@ class Archive:
         return sorted(rows, key=lambda row: (*row[3:], row[0]))
 
     def check(self):
+        """Folders are a tree, no store is missing but detached ones, all messages come out."""
+        for folder, (user, parent, _) in self.folders.items():
+            self.path(folder)
+            demand(not parent or self.folders[parent][0] == user,
+                   f"folder {folder} lies in another user's")
+        for number in set(range(1, max(self.numbers) + 1)) - self.numbers:
+            demand(self.states.get(number) == DETACHED, f"store {number} is missing")
         for message in self.messages.values():
             message.content()
 

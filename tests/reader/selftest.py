@@ -53,7 +53,7 @@ def make(home):
     os.rename(os.path.join(source, "letters", "crlf.eml"), os.path.join(source, "odd", "crlf.eml"))
     add_dead_packs(archive)
     must(*load)
-    must(crashlib.TOOL, "events", archive)
+    must(crashlib.TOOL, "acts", archive)
     return archive, recovery
 
 

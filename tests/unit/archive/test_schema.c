@@ -149,8 +149,44 @@ static void test_folder_row(void **state)
     }
     out.data[out.len - 3] = 0;
     assert_int_equal(folder_row_decode(emlfs_buf_view(&out), &again), -EUCLEAN);
-    out.data[0] = 2;
+    out.data[0] = 3;
     assert_int_equal(folder_row_decode(emlfs_buf_view(&out), &again), -EPROTONOSUPPORT);
+    for (row.flags = 1; row.flags <= (FOLDER_MOVED | FOLDER_REMOVED); row.flags++) {
+        emlfs_buf_clear(&out);
+        must(folder_row_encode(&row, &out));
+        assert_int_equal(out.data[0], 2);
+        must(folder_row_decode(emlfs_buf_view(&out), &again));
+        assert_memory_equal(&row, &again, sizeof(row));
+    }
+    for (unsigned flags = 0; flags < 128; flags++) { /* none, and unknown ones, are no version 2 */
+        out.data[1] = (uint8_t)flags;
+        assert_int_equal(folder_row_decode(emlfs_buf_view(&out), &again),
+                         flags && flags <= 3 ? 0 : -EUCLEAN);
+    }
+    emlfs_buf_free(&out);
+}
+
+static void test_store_row(void **state)
+{
+    (void)state;
+    struct store_row row = {.made_ns = -7, .changed_ns = INT64_MAX, .next_folder = UINT32_MAX},
+                     again;
+    struct emlfs_buf out = EMLFS_BUF_INIT(512);
+    snprintf(row.directory, sizeof(row.directory), "00002-2026-01");
+    for (size_t len = 1; len <= STORE_NAME_MAX_BYTES; len++) {
+        row.name[len - 1] = 'n';
+        row.state = (uint8_t)(len % 6);
+        emlfs_buf_clear(&out);
+        must(store_row_encode(&row, &out));
+        must(store_row_decode(emlfs_buf_view(&out), &again));
+        assert_memory_equal(&row, &again, sizeof(row));
+        for (size_t cut = 1; cut < out.len; cut++)
+            assert_int_equal(store_row_decode(emlfs_span_of(out.data, cut), &again), -EUCLEAN);
+    }
+    out.data[1] = 6; /* no such state */
+    assert_int_equal(store_row_decode(emlfs_buf_view(&out), &again), -EUCLEAN);
+    out.data[0] = 2;
+    assert_int_equal(store_row_decode(emlfs_buf_view(&out), &again), -EPROTONOSUPPORT);
     emlfs_buf_free(&out);
 }
 
@@ -260,13 +296,49 @@ static void test_events(void **state)
     emlfs_buf_free(&out);
 }
 
+static void test_event_deleted(void **state)
+{
+    (void)state;
+    static const int64_t uids[] = {-1, 0, 1000, UINT32_MAX - 1};
+    const struct events_head head = {.version = EVENTS_VERSION_DELETED, .seq = 1, .n = 1};
+    struct emlfs_buf out = EMLFS_BUF_INIT(4096);
+    struct events_head again;
+    struct event found;
+    struct emlfs_span rest;
+    bool bad;
+    for (unsigned i = 0; i < sizeof(uids) / sizeof(uids[0]); i++) {
+        const struct event event = {.kind = EVENT_DELETED,
+                                    .id = {5},
+                                    .by_uid = uids[i],
+                                    .by_user = UINT16_MAX,
+                                    .policy = i,
+                                    .entry = {.user = 1, .folder = 2}};
+        emlfs_buf_clear(&out);
+        must(events_begin(&out, &head));
+        must(event_append(&out, &event));
+        must(events_decode(emlfs_buf_view(&out), &again, &rest));
+        assert_int_equal(again.version, EVENTS_VERSION_DELETED);
+        assert_true(event_next(&rest, &found, &bad));
+        assert_int_equal(found.kind, EVENT_DELETED);
+        assert_int_equal(found.by_uid, uids[i]);
+        assert_int_equal(found.by_user, UINT16_MAX);
+        assert_int_equal(found.policy, i);
+        assert_int_equal(found.entry.folder, 2);
+        assert_int_equal(rest.len, 0);
+    }
+    out.data[0] = EVENTS_VERSION_DELETED + 1;
+    assert_int_equal(events_decode(emlfs_buf_view(&out), &again, &rest), -EPROTONOSUPPORT);
+    emlfs_buf_free(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rows),      cmocka_unit_test(test_marks_and_stats),
         cmocka_unit_test(test_filed),     cmocka_unit_test(test_folder_row),
         cmocka_unit_test(test_keys_sort), cmocka_unit_test(test_block),
-        cmocka_unit_test(test_events),
+        cmocka_unit_test(test_events),    cmocka_unit_test(test_event_deleted),
+        cmocka_unit_test(test_store_row),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
