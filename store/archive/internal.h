@@ -87,8 +87,9 @@ struct emlfs_archive {
     _Atomic uint64_t generation;
 };
 struct archive_how {
-    bool without_ledger; /* go on, for reading only, when the ledger does not open */
-    bool ledger_failed;  /* set: it did not, and err_ledger says why */
+    bool without_ledger;  /* go on, for reading only, when the ledger does not open */
+    bool ledger_failed;   /* set: it did not, and err_ledger says why */
+    bool ledger_in_order; /* set: it was closed in order */
     struct emlfs_err err_ledger;
 };
 /* emlfs_archive_open; how may be NULL. */
