@@ -42,6 +42,7 @@ int emlfs_ledger_create(const struct emlfs_ledger_config *config, struct emlfs_e
 struct emlfs_ledger_opened {
     uint64_t records;
     uint64_t cut_bytes; /* of a torn tail */
+    bool in_order;      /* it was closed in order: nothing had to be recovered */
 };
 
 /*

@@ -560,10 +560,13 @@ static int ledger_open(struct emlfs_archive *archive, struct archive_how *how,
 {
     const struct book book = archive_book(archive);
     struct emlfs_err why = {0};
-    int rc = book_open(&book, &archive->ledger, &why);
+    struct emlfs_ledger_opened opened = {0};
+    int rc = book_open(&book, &archive->ledger, &opened, &why);
 
     if (rc == 0 && archive->ledger)
         archive->ledger_opened = emlfs_ledger_size(archive->ledger);
+    if (how)
+        how->ledger_in_order = opened.in_order;
     if (rc == 0)
         return 0;
     if (err)
@@ -602,7 +605,7 @@ static int ledger_begin(struct emlfs_archive *archive, struct emlfs_err *err)
     begin.messages = status.messages;
     rc = book_make(&book, &begin, err);
     if (rc == 0)
-        rc = book_open(&book, &archive->ledger, err);
+        rc = book_open(&book, &archive->ledger, NULL, err);
     if (rc == 0 && archive->ledger)
         archive->ledger_opened = emlfs_ledger_size(archive->ledger);
     return rc;

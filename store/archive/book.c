@@ -117,7 +117,8 @@ int book_make(const struct book *book, const struct book_begin *begin, struct em
     return rc;
 }
 
-int book_open(const struct book *book, struct emlfs_ledger **ret, struct emlfs_err *err)
+int book_open(const struct book *book, struct emlfs_ledger **ret,
+              struct emlfs_ledger_opened *ret_opened, struct emlfs_err *err)
 {
     struct book_config config;
     int rc = book_config(book, &config);
@@ -125,7 +126,7 @@ int book_open(const struct book *book, struct emlfs_ledger **ret, struct emlfs_e
     *ret = NULL;
     if (rc < 0 || access(config.dir, F_OK) == 0)
         rc = rc < 0 ? emlfs_err_sys(err, -rc, MODULE, "%s", book->path)
-                    : emlfs_ledger_open(&config.config, ret, NULL, err);
+                    : emlfs_ledger_open(&config.config, ret, ret_opened, err);
     emlfs_wipe(&config.config.master, sizeof(config.config.master));
     return rc;
 }

@@ -30,8 +30,9 @@ struct book_config {
 int book_config(const struct book *book, struct book_config *ret);
 /* Make it with its first record; it is there whole, or not at all. */
 int book_make(const struct book *book, const struct book_begin *begin, struct emlfs_err *err);
-/* *ret NULL and 0: there is none. */
-int book_open(const struct book *book, struct emlfs_ledger **ret, struct emlfs_err *err);
+/* *ret NULL and 0: there is none. ret_opened may be NULL. */
+int book_open(const struct book *book, struct emlfs_ledger **ret,
+              struct emlfs_ledger_opened *ret_opened, struct emlfs_err *err);
 /* Signs a checkpoint when the ledger has more than opened records. NULL is fine. */
 int book_close(struct emlfs_ledger *ledger, uint64_t opened, struct emlfs_err *err);
 /* What the first record says; *ret zero when it is another. */

@@ -99,8 +99,9 @@ struct emlfs_archive {
     uint64_t ledger_opened;      /* records it had then */
 };
 struct archive_how {
-    bool without_ledger; /* go on, for reading only, when the ledger does not open */
-    bool ledger_failed;  /* set: it did not, and err_ledger says why */
+    bool without_ledger;  /* go on, for reading only, when the ledger does not open */
+    bool ledger_failed;   /* set: it did not, and err_ledger says why */
+    bool ledger_in_order; /* set: it was closed in order */
     struct emlfs_err err_ledger;
 };
 /* emlfs_archive_open; how may be NULL. */

@@ -143,7 +143,7 @@ static bool is_rule(const struct emlfs_master_change *change)
     bool rule = false;
 
     for (size_t i = 0; i < change->n; i++)
-        rule = rule || memchr("URGPHMgT", change->rows[i].kind, 8);
+        rule = rule || memchr("URGPHMgT", (int)change->rows[i].kind, 8);
     return rule;
 }
 

@@ -18,8 +18,17 @@
 #define MODULE "verify"
 #define FINDINGS_MAX 1000u
 
+/* What the files of a closed ledger say, kept until it is known whether a crash explains it. */
+#define EARLY_MAX 32u
+struct early {
+    struct emlfs_err v[EARLY_MAX];
+    unsigned n;
+    struct emlfs_check_totals totals;
+};
+
 struct verify {
     struct emlfs_archive *archive;
+    bool ledger_checked; /* its files were, before it was opened */
     struct replay_options replay;
     struct emlfs_err *err;
     uint64_t rows;
@@ -266,6 +275,11 @@ static int verify_locked(struct verify *verify)
                                             .replay = &verify->replay,
                                             .until = marks};
     const struct ledger_checking checking = {.archive = archive,
+                                             .book = {.path = archive->path,
+                                                      .keys = &archive->keys,
+                                                      .identity = &archive->identity,
+                                                      .clock = archive->clock,
+                                                      .read_only = true},
                                              .progress = verify->replay.progress,
                                              .totals = verify->replay.totals,
                                              .report = report_found,
@@ -274,7 +288,7 @@ static int verify_locked(struct verify *verify)
     struct ledger_check *ledger = NULL;
     int rc = marks ? marks_take(archive, marks, verify->err) : -ENOMEM;
 
-    if (rc == 0)
+    if (rc == 0 && !verify->ledger_checked)
         rc = ledger_check_files(&checking, verify->err);
     if (rc == 0)
         rc = ledger_check_new(&checking, &ledger, verify->err);
@@ -305,6 +319,18 @@ static int count_folder(void *arg, struct emlfs_span key, struct emlfs_span valu
     return 0;
 }
 
+static int verify_run(struct verify *verify)
+{
+    int rc;
+
+    pthread_mutex_lock(&verify->archive->write_lock);
+    rc = verify_locked(verify);
+    pthread_mutex_unlock(&verify->archive->write_lock);
+    return rc < 0 ? rc
+                  : emlfs_archive_master_walk(verify->archive, EMLFS_MASTER_FOLDER, count_folder,
+                                              verify->replay.totals, verify->err);
+}
+
 int emlfs_archive_verify(struct emlfs_archive *archive, const struct emlfs_progress *progress,
                          emlfs_finding_fn *finding, void *arg, struct emlfs_check_totals *ret,
                          struct emlfs_err *err)
@@ -314,15 +340,9 @@ int emlfs_archive_verify(struct emlfs_archive *archive, const struct emlfs_progr
         .err = err,
         .replay = {
             .progress = progress, .finding = finding, .arg = arg, .totals = ret, .deep = true}};
-    int rc;
 
     memset(ret, 0, sizeof(*ret));
-    pthread_mutex_lock(&archive->write_lock);
-    rc = verify_locked(&verify);
-    pthread_mutex_unlock(&archive->write_lock);
-    if (rc == 0)
-        rc = emlfs_archive_master_walk(archive, EMLFS_MASTER_FOLDER, count_folder, ret, err);
-    return rc;
+    return verify_run(&verify);
 }
 
 static void check_files(const char *path, const struct archive_keys *keys, struct verify *verify)
@@ -345,36 +365,89 @@ static void check_files(const char *path, const struct archive_keys *keys, struc
     free(dirs);
 }
 
+static void early_keep(void *arg, const struct emlfs_err *found)
+{
+    struct early *early = arg;
+
+    if (early->n < EARLY_MAX)
+        early->v[early->n++] = *found;
+}
+
+/* Opening sets files right that a crash left; of a ledger closed in order it hides damage. */
+static int early_check(const struct emlfs_archive_options *options, const struct archive_keys *keys,
+                       const struct emlfs_progress *progress, struct early *early,
+                       struct emlfs_err *err)
+{
+    struct archive_identity identity;
+    const struct ledger_checking checking = {
+        .book = {.path = options->path, .keys = keys, .identity = &identity, .read_only = true},
+        .progress = progress,
+        .totals = &early->totals,
+        .report = early_keep,
+        .arg = early};
+    int rc = identity_read(options->path, keys, &identity, err);
+
+    return rc < 0 ? rc : ledger_check_files(&checking, err);
+}
+
+/* Reports what was found early if no crash explains it. */
+static void early_judge(struct verify *verify, const struct archive_how *how,
+                        const struct early *early)
+{
+    verify->ledger_checked = how->ledger_failed || how->ledger_in_order;
+    for (unsigned i = 0; i < early->n && verify->ledger_checked; i++)
+        report(verify, &early->v[i]);
+    if (how->ledger_failed && early->n == 0)
+        report(verify, &how->err_ledger);
+    if (!verify->ledger_checked)
+        return;
+    verify->replay.totals->ledger_records = early->totals.ledger_records;
+    verify->replay.totals->ledger_checkpoints = early->totals.ledger_checkpoints;
+    verify->replay.totals->ledger_timestamps = early->totals.ledger_timestamps;
+}
+
+/* Files first, then all that opening them shows. */
+static int files_verify(struct verify *verify, const struct emlfs_archive_options *options,
+                        const struct archive_keys *keys, struct early *early)
+{
+    struct emlfs_check_totals *totals = verify->replay.totals;
+    struct archive_how how = {.without_ledger = true};
+    int closed, rc;
+
+    check_files(options->path, keys, verify);
+    rc = early_check(options, keys, verify->replay.progress, early, verify->err);
+    if (rc == 0)
+        rc = archive_open(options, &how, &verify->archive, verify->err);
+    if (rc < 0)
+        return rc;
+    early_judge(verify, &how, early);
+    totals->repaired += verify->archive->opening.repaired;
+    totals->errors += verify->archive->opening.errors;
+    totals->ledger_completed = verify->archive->opening.ledger_completed;
+    rc = verify_run(verify);
+    closed = emlfs_archive_close(verify->archive, rc == 0 ? verify->err : NULL);
+    return rc < 0 ? rc : closed;
+}
+
 int emlfs_archive_verify_files(const struct emlfs_archive_options *options,
                                const struct emlfs_progress *progress, emlfs_finding_fn *finding,
                                void *arg, struct emlfs_check_totals *ret, struct emlfs_err *err)
 {
-    struct emlfs_check_totals files = {0};
-    struct verify verify = {.replay = {.finding = finding, .arg = arg, .totals = &files},
-                            .err = err};
-    struct archive_how how = {.without_ledger = true};
+    struct verify verify = {
+        .err = err,
+        .replay = {
+            .progress = progress, .finding = finding, .arg = arg, .totals = ret, .deep = true}};
+    struct early *early = calloc(1, sizeof(*early));
     struct archive_keys keys = {0};
-    struct emlfs_archive *archive = NULL;
-    int closed, rc = keys_open(options->path, options->recovery_key, &keys, err);
+    int rc = early ? keys_open(options->path, options->recovery_key, &keys, err)
+                   : emlfs_err_set(err, ENOMEM, MODULE, "out of memory");
 
     memset(ret, 0, sizeof(*ret));
     if (rc == 0)
-        check_files(options->path, &keys, &verify);
+        rc = files_verify(&verify, options, &keys, early);
     emlfs_wipe(&keys, sizeof(keys));
-    if (rc == 0)
-        rc = archive_open(options, &how, &archive, err);
-    if (rc < 0)
-        return rc;
-    if (how.ledger_failed)
-        report(&verify, &how.err_ledger);
-    files.repaired += archive->opening.repaired;
-    files.errors += archive->opening.errors;
-    rc = emlfs_archive_verify(archive, progress, finding, arg, ret, err);
-    ret->errors += files.errors;
-    ret->repaired += files.repaired;
-    ret->ledger_completed = archive->opening.ledger_completed;
-    closed = emlfs_archive_close(archive, rc == 0 ? err : NULL);
-    return rc < 0 ? rc : closed;
+    free(early);
+    return rc;
 }
 
 struct recovery {
@@ -399,10 +472,10 @@ static int recovery_ledger(struct recovery *recovery)
     int rc = identity_read(book.path, book.keys, &identity, &found);
 
     if (rc == 0)
-        rc = book_open(&book, &recovery->make.ledger, &found);
+        rc = book_open(&book, &recovery->make.ledger, NULL, &found);
     if (rc == -EBADMSG && book_config(&book, &config) == 0) {
         if (emlfs_ledger_rebuild_tiles(&config.config, recovery->make.progress, NULL) == 0 &&
-            (rc = book_open(&book, &recovery->make.ledger, &found)) == 0)
+            (rc = book_open(&book, &recovery->make.ledger, NULL, &found)) == 0)
             recovery->totals->repaired++;
         emlfs_wipe(&config.config.master, sizeof(config.config.master));
     }

@@ -44,16 +44,10 @@ static void finding(void *arg, const char *where, const char *text)
 
 int ledger_check_files(const struct ledger_checking *checking, struct emlfs_err *err)
 {
-    const struct emlfs_archive *archive = checking->archive;
-    const struct book book = {.path = archive->path,
-                              .keys = &archive->keys,
-                              .identity = &archive->identity,
-                              .clock = archive->clock,
-                              .read_only = true};
     struct emlfs_ledger_findings findings = {.finding = finding,
                                              .arg = (struct ledger_checking *)checking};
     struct book_config config;
-    int rc = book_config(&book, &config);
+    int rc = book_config(&checking->book, &config);
 
     if (rc < 0)
         return emlfs_err_sys(err, -rc, MODULE, "ledger");

@@ -9,7 +9,8 @@
 
 struct ledger_check;
 struct ledger_checking {
-    struct emlfs_archive *archive;
+    struct emlfs_archive *archive; /* not for _files */
+    struct book book;
     const struct emlfs_progress *progress;
     struct emlfs_check_totals *totals;
     void (*report)(void *arg, const struct emlfs_err *found);

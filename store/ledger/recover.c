@@ -182,6 +182,7 @@ int ledger_recover(struct emlfs_ledger *ledger, struct emlfs_ledger_opened *ret_
     int r = tail_find(ledger, &tail);
     if (r < 0)
         return emlfs_err_sys(err, -r, MODULE, "records of the ledger are damaged");
+    ret_opened->in_order = ledger->mark.segment_bytes || ledger->mark.generation < 2;
     r = tail_judge(ledger, &tail, err);
     if (r < 0)
         return r;

@@ -1,9 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""An independent reader of the ledger, written from store/FORMAT.md 18 without a line of emlfs.
+"""An independent reader of the ledger, written from store/FORMAT.md 20 without a line of emlfs.
 
     read_ledger.py check ARCHIVE              read and check everything, then print the counts
     read_ledger.py list ARCHIVE               the same, and one line per record
+    read_ledger.py against ARCHIVE            check, and hold it against the packs: every message has
+                                              its record, with the same digest, every further entry
+                                              and every folder has one
     read_ledger.py proof PROOF PUBLICKEY.PEM  check a proof: no archive, no secret
 
 --ledger DIR --master HEX reads a ledger alone, with the master key given. Needs
@@ -23,12 +26,13 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from read_archive import (Cursor, Damage, MACHINE_SLOT, demand, hkdf, machine_key,  # noqa: E402
+from read_archive import (Archive, Cursor, Damage, MACHINE_SLOT, demand, hkdf, machine_key,  # noqa: E402
                           master_key, sha256)
 
 SEGMENT_RECORDS = 65536
 LEVELS = 5
 TIMESTAMPED = 93
+MADE, ARCHIVED, FILED, MOVED, DELETED, FOLDER_MADE = 1, 10, 11, 12, 13, 20
 SOURCES = ("inside", "mount", "socket", "job", "command", "service")
 
 
@@ -328,6 +332,48 @@ class Ledger:
         return self.tree.size, len(notes)
 
 
+class Against:
+    """What records say is archived and filed, to be compared with what packs hold."""
+
+    def __init__(self):
+        self.begin = 0
+        self.messages = {}
+        self.entries = set()
+        self.folders = set()
+
+    def add(self, record):
+        if record.outcome:
+            return
+        if record.kind == MADE:
+            demand(record.sequence == 0, "a ledger begins twice")
+            self.begin = record.message
+        elif record.kind == ARCHIVED:
+            demand(record.message not in self.messages,
+                   f"message {record.message} is archived a second time")
+            self.messages[record.message] = record.digest
+        elif record.kind == FOLDER_MADE:
+            self.folders.add(record.folder)
+        if record.kind in (ARCHIVED, FILED):
+            self.entries.add((record.message, record.owner, record.folder))
+        elif record.kind in (MOVED, DELETED):
+            self.entries.discard((record.message, record.owner, record.folder))
+            if record.kind == MOVED:
+                self.entries.add((record.message, record.owner, record.folder_to))
+
+    def compare(self, archive):
+        held = {number: message.digest for number, message in archive.messages.items()
+                if number > self.begin}
+        for number in sorted(held.keys() | self.messages.keys()):
+            demand(number in self.messages, f"message {number} has no record")
+            demand(number in held, f"message {number} is recorded and not in the packs")
+            demand(held[number] == self.messages[number], f"message {number}: another digest")
+        entries = {key for key in archive.entries if key[0] > self.begin}
+        recorded = {key for key in self.entries if key[0] > self.begin}
+        demand(entries == recorded, f"entries differ: {sorted(entries ^ recorded)[:4]}")
+        if not self.begin:
+            demand(set(archive.folders) <= self.folders, "a folder has no record")
+
+
 def run(arguments):
     if arguments.verb == "proof":
         with open(arguments.path, "rb") as proof, open(arguments.key, "rb") as key:
@@ -339,8 +385,16 @@ def run(arguments):
         master = master_key(arguments.path, MACHINE_SLOT, machine_key(arguments.path))
         ledger = Ledger(os.path.join(arguments.path, "ledger"), master)
     lines = []
-    size, notes = ledger.check(lambda record: lines.append(record.line())
-                               if arguments.verb == "list" else None)
+    against = Against()
+
+    def each(record):
+        against.add(record)
+        if arguments.verb == "list":
+            lines.append(record.line())
+
+    size, notes = ledger.check(each)
+    if arguments.verb == "against":
+        against.compare(Archive(arguments.path))
     if lines:
         print("\n".join(lines))
     print(f"{size} records, {notes} checkpoints, root {base64.b64encode(ledger.tree.root()).decode()}")
@@ -349,7 +403,7 @@ def run(arguments):
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("verb", choices=("check", "list", "proof"))
+    parser.add_argument("verb", choices=("check", "list", "against", "proof"))
     parser.add_argument("path", nargs="?")
     parser.add_argument("key", nargs="?")
     parser.add_argument("--ledger", metavar="DIR")

@@ -20,6 +20,7 @@ except ImportError as error:
     crashlib.skip(str(error))
 
 READER = os.path.join(HERE, "read_archive.py")
+LEDGER_READER = os.path.join(HERE, "read_ledger.py")
 SAMPLE = os.path.join(HERE, "..", "golden", "sample")
 
 
@@ -93,6 +94,25 @@ def check_recovery_key(home, archive, recovery):
     shutil.move(os.path.join(home, "machine.key"), os.path.join(archive, "keys", "machine.key"))
 
 
+def check_ledger(home, archive):
+    """The reader agrees with the ledger and the packs, and notices what one lacks of the other."""
+    print(must(sys.executable, LEDGER_READER, "against", archive).strip())
+    older = os.path.join(home, "older")
+    shutil.copytree(archive, older)
+    must(crashlib.TOOL, "write", archive, os.path.join(home, "ack"), 9000, 3)
+    must(sys.executable, LEDGER_READER, "against", archive)
+    shutil.rmtree(os.path.join(older, "stores"))
+    shutil.copytree(os.path.join(archive, "stores"), os.path.join(older, "stores"))
+    result = run(sys.executable, LEDGER_READER, "against", older)
+    if result.returncode != 1 or b"has no record" not in result.stderr:
+        raise Failure(f"packs that the ledger does not know: {said(result)}")
+    tile = os.path.join(older, "ledger", "tiles", "0")
+    with open(tile, "r+b") as file:
+        file.write(b"x")
+    if run(sys.executable, LEDGER_READER, "check", older).returncode != 1:
+        raise Failure("a tile was altered and nobody noticed")
+
+
 def check_damage(archive):
     pack = max(glob.glob(os.path.join(archive, "stores", "*", "packs", "*.pack")),
                key=os.path.getsize)
@@ -116,6 +136,7 @@ def main():
         check_recovery_key(home, archive, recovery)
         if len(must(sys.executable, READER, "digest", archive).strip()) != 64:
             raise Failure("no digest")
+        check_ledger(home, archive)
         check_damage(archive)
     except Failure as failure:
         print("FAILED:", failure)
