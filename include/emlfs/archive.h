@@ -116,7 +116,8 @@ struct emlfs_folder {
 };
 /*
  * The folder name below parent: found (ignoring case), or made, for user. name must already be safe
- * (emlfs_name_folder). Durable at the latest with the next commit that uses it. EINVAL unsafe name.
+ * (emlfs_name_folder). Durable at the latest with the next commit that uses it. EINVAL unsafe name;
+ * ESTALE: parent was removed.
  */
 int emlfs_archive_folder_make(struct emlfs_archive *archive, struct emlfs_folder_id parent,
                               struct emlfs_user_id user, const char *name,
