@@ -122,7 +122,7 @@ struct emlfs_folder_wanted {
 };
 /*
  * The folder wanted: found (ignoring case), or made, with its record in the ledger. actor NULL:
- * emlfs itself. Durable when 0 came back. EINVAL unsafe name.
+ * emlfs itself. Durable when 0 came back. EINVAL unsafe name; ESTALE: parent was removed.
  */
 int emlfs_archive_folder_make(struct emlfs_archive *archive, const struct emlfs_actor *actor,
                               const struct emlfs_folder_wanted *wanted,

@@ -83,7 +83,9 @@ struct emlfs_entry_at {
  * Take the entry out of its folder. verdict: EMLFS_ACT_DELETE for this message and user archive; it
  * is used up under the write lock. The record is the tombstone: id, digest, policy, actor, time. A
  * message without any entry is gone for reading and searching at once, and the same bytes archived
- * later are a new message. ENOENT: no such entry; EPERM, EAGAIN: emlfs_verdict_use.
+ * later are a new message. ENOENT: no such entry; EROFS: also a write-protected store; EPERM,
+ * EAGAIN: emlfs_verdict_use; EAGAIN also while an ingest is about to file the message once more,
+ * which then leaves the verdict as it was.
  */
 int emlfs_archive_entry_delete(struct emlfs_archive *archive, const struct emlfs_actor *actor,
                                const struct emlfs_entry_at *at, struct emlfs_verdict *verdict,
@@ -91,7 +93,8 @@ int emlfs_archive_entry_delete(struct emlfs_archive *archive, const struct emlfs
 /*
  * File the message in folder to instead, under the name it has; to may lie in another user archive.
  * verdict: EMLFS_ACT_MOVE. 0 also when it is there already: then the entry at is taken out all the
- * same. ENOENT: no such entry or folder; EPERM, EAGAIN.
+ * same; in the folder at itself nothing happens. ENOENT: no such entry or folder; E2BIG: filed too
+ * often; EROFS, EPERM, EAGAIN as above.
  */
 int emlfs_archive_entry_move(struct emlfs_archive *archive, const struct emlfs_actor *actor,
                              const struct emlfs_entry_at *at, struct emlfs_folder_id to,
@@ -99,7 +102,10 @@ int emlfs_archive_entry_move(struct emlfs_archive *archive, const struct emlfs_a
 
 /* ---- folders */
 
-/* As emlfs_archive_folder_make, but it must be new (EEXIST), with its record. */
+/*
+ * As emlfs_archive_folder_make, but it must be new (EEXIST), with its record. ENOENT: no such
+ * parent; EPERM: parent 0, user archives are made by store/policy.
+ */
 int emlfs_archive_folder_add(struct emlfs_archive *archive, const struct emlfs_actor *actor,
                              struct emlfs_folder_id parent, const char *name,
                              struct emlfs_folder_id *ret_id, struct emlfs_err *err);
@@ -117,7 +123,8 @@ int emlfs_archive_folder_move(struct emlfs_archive *archive, const struct emlfs_
                               struct emlfs_err *err);
 /*
  * Remove an empty folder; its id is never used again. ENOENT; ENOTEMPTY: it holds entries, also
- * those of stores that are not shown, or folders; EPERM: a top folder.
+ * those of stores that are not shown, or folders, or may do so in a detached store that is not
+ * there; EPERM: a top folder; EBUSY: mail is being archived, which may be for it.
  */
 int emlfs_archive_folder_remove(struct emlfs_archive *archive, const struct emlfs_actor *actor,
                                 struct emlfs_folder_id id, struct emlfs_err *err);

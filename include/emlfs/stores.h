@@ -38,7 +38,10 @@ bool emlfs_archive_store_shown(struct emlfs_archive *archive, uint16_t no);
 /* Is there a store, and is every one of them write-protected? Then the mount is read-only. */
 bool emlfs_archive_all_protected(struct emlfs_archive *archive);
 
-/* A new current store; the one before becomes normal. name NULL: the directory's. EEXIST, EINVAL.
+/*
+ * A new current store; the one before becomes normal, but stays write-protected if it was. name
+ * NULL: the directory's. Waits for an ingest under way. EEXIST, EINVAL: also a name that is a
+ * number or looks like a store's directory; E2BIG: no number is left.
  */
 int emlfs_archive_store_create(struct emlfs_archive *archive, const struct emlfs_actor *actor,
                                const char *name, uint16_t *ret_no, struct emlfs_err *err);
@@ -66,8 +69,11 @@ int emlfs_archive_store_unlock(struct emlfs_archive *archive, const struct emlfs
 /*
  * Detached, the store's directory may be taken away: the archive opens without it, from now on or
  * when it is opened next. Attached again (the directory must be back, whole and of this archive),
- * it is write-protected. EINVAL: the current store, or not detached; ENOENT: no such store, or the
- * directory is not there; EBADMSG, EUCLEAN: it is not this store, or damaged.
+ * it is write-protected. EINVAL: the current store, or not detached; EPERM: a locked one, which
+ * must not become readable this way; EBUSY: mail of it is just being filed, try again; ENOENT: no
+ * such store, or the directory is not there; EBADMSG, EUCLEAN: it is not this store as it was
+ * detached (recover mends an older copy), or damaged. While the archive is open its files may be in
+ * use: copy the directory to another disk only when it was closed.
  */
 int emlfs_archive_store_detach(struct emlfs_archive *archive, const struct emlfs_actor *actor,
                                uint16_t no, struct emlfs_err *err);
