@@ -67,10 +67,11 @@ static void fake_bump(struct emlfs_archive *archive)
 int emlfs_archive_master_change(struct emlfs_archive *archive,
                                 const struct emlfs_master_change *change, struct emlfs_err *err)
 {
-    void (*before)(void *arg) = archive->before_check;
-
     assert_in_range(change->n, 1, EMLFS_MASTER_CHANGE_ROWS_MAX);
+    pthread_mutex_lock(&archive->lock);
+    void (*before)(void *arg) = archive->before_check;
     archive->before_check = NULL;
+    pthread_mutex_unlock(&archive->lock);
     if (before)
         before(archive->before_arg);
     pthread_mutex_lock(&archive->write_lock);

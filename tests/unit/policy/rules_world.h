@@ -52,7 +52,7 @@ static void nss_look(struct world *w)
     if (pthread_mutex_trylock(&w->rules->load) == 0)
         pthread_mutex_unlock(&w->rules->load);
     else
-        w->locked = true;
+        __atomic_store_n(&w->locked, true, __ATOMIC_RELAXED);
 }
 
 static int world_groups(void *arg, const char *account, gid_t *ret, unsigned max, unsigned *ret_n)
