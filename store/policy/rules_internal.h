@@ -176,7 +176,8 @@ struct emlfs_span rules_key_u32(uint32_t id, uint8_t bytes[4]);
 
 /* ---- all of it */
 
-#define RULES_CALLERS 256u
+#define RULES_CALLERS 1024u
+#define RULES_CALLER_WAYS 4u
 #define RULES_GRANT_SLOTS 4096u
 #define RULES_SHAPE_SLOTS 1024u
 

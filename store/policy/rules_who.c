@@ -177,11 +177,18 @@ static struct rules_caller *caller_make(struct emlfs_rules *rules,
     return caller;
 }
 
-static struct rules_caller **caller_slot(struct emlfs_rules *rules,
-                                         const struct emlfs_subject *subject)
+/* The RULES_CALLER_WAYS places where subject may be. */
+static struct rules_caller **caller_places(struct emlfs_rules *rules,
+                                           const struct emlfs_subject *subject)
 {
     uint32_t hash = ((uint32_t)subject->uid * 2654435761u) ^ ((uint32_t)subject->gid * 40503u);
-    return &rules->callers[(hash ^ hash >> 16) % RULES_CALLERS];
+    return &rules->callers[(hash ^ hash >> 16) % (RULES_CALLERS / RULES_CALLER_WAYS) *
+                           RULES_CALLER_WAYS];
+}
+
+static bool caller_is(const struct rules_caller *caller, const struct emlfs_subject *subject)
+{
+    return caller && caller->subject.uid == subject->uid && caller->subject.gid == subject->gid;
 }
 
 static struct rules_caller *caller_at_hand(struct emlfs_rules *rules,
@@ -189,16 +196,34 @@ static struct rules_caller *caller_at_hand(struct emlfs_rules *rules,
                                            const struct emlfs_subject *subject)
 {
     const int64_t now_ns = rules_now_ns(rules);
+    struct rules_caller *found = NULL;
 
     pthread_mutex_lock(&rules->lock);
-    struct rules_caller *caller = *caller_slot(rules, subject);
-    if (caller && caller->subject.uid == subject->uid && caller->subject.gid == subject->gid &&
-        caller->users_serial == snapshot->users_serial && now_ns < caller->until_ns)
-        atomic_fetch_add(&caller->refs, 1);
-    else
-        caller = NULL;
+    struct rules_caller **places = caller_places(rules, subject);
+    for (unsigned i = 0; i < RULES_CALLER_WAYS && !found; i++)
+        if (caller_is(places[i], subject) && now_ns < places[i]->until_ns &&
+            places[i]->users_serial == snapshot->users_serial)
+            found = places[i];
+    if (found)
+        atomic_fetch_add(&found->refs, 1);
     pthread_mutex_unlock(&rules->lock);
-    return caller;
+    return found;
+}
+
+/* Where a new answer about subject goes: its old one, a free place, or what runs out first. */
+static struct rules_caller **caller_place(struct emlfs_rules *rules,
+                                          const struct emlfs_subject *subject)
+{
+    struct rules_caller **places = caller_places(rules, subject);
+    struct rules_caller **best = &places[0];
+
+    for (unsigned i = 0; i < RULES_CALLER_WAYS; i++) {
+        if (caller_is(places[i], subject))
+            return &places[i];
+        if (*best && (!places[i] || places[i]->until_ns < (*best)->until_ns))
+            best = &places[i];
+    }
+    return best;
 }
 
 static struct rules_caller *caller_get(struct emlfs_rules *rules,
@@ -214,10 +239,10 @@ static struct rules_caller *caller_get(struct emlfs_rules *rules,
         return NULL;
     atomic_fetch_add(&caller->refs, 1);
     pthread_mutex_lock(&rules->lock);
-    struct rules_caller **slot = caller_slot(rules, subject);
-    struct rules_caller *gone = *slot;
+    struct rules_caller **place = caller_place(rules, subject);
+    struct rules_caller *gone = *place;
     caller->serial = ++rules->serial;
-    *slot = caller;
+    *place = caller;
     pthread_mutex_unlock(&rules->lock);
     rules_caller_unref(gone);
     return caller;

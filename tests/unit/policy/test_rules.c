@@ -115,6 +115,20 @@ static void groups_are_asked_now_and_then(void **state)
                      -ENOENT);
 }
 
+/* More callers than are kept: everybody gets their own answer. */
+static void many_callers(void **state)
+{
+    struct world *w = *state;
+    const struct emlfs_target target = {EMLFS_OBJECT_MESSAGE, {BOB}, 1};
+
+    for (unsigned round = 0; round < 2; round++)
+        for (uid_t uid = 900; uid < 3000; uid++) {
+            const struct emlfs_subject subject = {uid, uid % 7};
+            int r = emlfs_rules_check(w->rules, &subject, &target, EMLFS_CALL_OPEN, NULL);
+            assert_int_equal(r, uid == UID(BOB) ? 0 : -ENOENT);
+        }
+}
+
 static void offices(void **state)
 {
     struct world *w = *state;
@@ -311,6 +325,7 @@ int main(void)
         WORLD_TEST(users_are_never_old),
         WORLD_TEST(one_account_is_one_user),
         WORLD_TEST(groups_are_asked_now_and_then),
+        WORLD_TEST(many_callers),
         WORLD_TEST(offices),
         WORLD_TEST(refusals_are_recorded),
         WORLD_TEST(shapes_tell_the_rights),
