@@ -2,106 +2,112 @@
 #ifndef EMLFS_TESTS_FAKE_ARCHIVE_H
 #define EMLFS_TESTS_FAKE_ARCHIVE_H
 
-/*
- * As much of the archive as store/policy uses, in memory, with failure on demand: the N-th change
- * and all after it fail, as if the process had ended there. Included by one test program at a time;
- * its definitions take the place of the library's.
- */
-#include "policy_test.h"
+/* The rest of the fake archive: records, stores and folders. */
+#include "fake_rows.h"
 
-#define FAKE_ROWS 64
+/* ---- changes with their record */
 
-struct fake_row {
-    uint16_t id;
-    size_t len;
-    uint8_t value[256];
-};
-
-struct emlfs_archive {
-    struct fake_row rows[FAKE_ROWS]; /* by id */
-    struct emlfs_folder folders[FAKE_ROWS];
-    unsigned folder_count;
-    unsigned changes_left; /* before failing */
-    unsigned reads_fail;
-    int64_t now_ns;
-};
-
-static struct emlfs_archive *fake_new(void)
+static void fake_text(char *out, size_t size, struct emlfs_span text)
 {
-    struct emlfs_archive *archive = calloc(1, sizeof(*archive));
-    assert_non_null(archive);
-    archive->changes_left = UINT32_MAX;
-    archive->now_ns = 1700000000000000000;
-    return archive;
+    assert_true(text.len < size);
+    snprintf(out, size, "%.*s", (int)text.len, (const char *)text.data);
 }
 
-static int fake_change(struct emlfs_archive *archive, struct emlfs_err *err)
+static void fake_note(struct emlfs_archive *archive, const struct emlfs_actor *actor,
+                      const struct emlfs_ledger_record *record)
 {
-    if (archive->changes_left == 0)
-        return emlfs_err_set(err, EIO, "fake", "no more changes");
-    archive->changes_left--;
-    return 0;
+    struct emlfs_buf bytes = EMLFS_BUF_INIT(EMLFS_LEDGER_RECORD_MAX_BYTES);
+    struct fake_record *note = &archive->records[archive->records_n % FAKE_RECORDS];
+
+    assert_int_equal(emlfs_ledger_record_encode(record, &bytes), 0);
+    emlfs_buf_free(&bytes);
+    archive->records_n++;
+    *note = (struct fake_record){.kind = record->kind,
+                                 .outcome = record->outcome,
+                                 .has_actor = actor != NULL,
+                                 .owner = record->owner,
+                                 .message = record->message,
+                                 .folder = record->folder,
+                                 .object = record->object};
+    if (actor)
+        note->actor = *actor;
+    fake_text(note->name, sizeof(note->name), record->name);
+    fake_text(note->detail, sizeof(note->detail), record->detail);
 }
 
-int64_t emlfs_archive_now_ns(const struct emlfs_archive *archive)
+/* The last record but back. */
+__attribute__((unused)) static const struct fake_record *
+fake_last(const struct emlfs_archive *archive, unsigned back)
 {
-    return archive->now_ns;
+    assert_true(archive->records_n > back);
+    return &archive->records[(archive->records_n - 1 - back) % FAKE_RECORDS];
 }
 
-static struct fake_row *fake_row(struct emlfs_archive *archive, struct emlfs_span key)
+int emlfs_archive_record(struct emlfs_archive *archive, const struct emlfs_actor *actor,
+                         const struct emlfs_ledger_record *record, struct emlfs_err *err)
 {
-    assert_int_equal(key.len, 2);
-    unsigned id = (unsigned)key.data[0] << 8 | key.data[1];
-    assert_in_range(id, 1, FAKE_ROWS - 1);
-    archive->rows[id].id = (uint16_t)id;
-    return &archive->rows[id];
-}
-
-int emlfs_archive_master_put(struct emlfs_archive *archive, enum emlfs_master_kind kind,
-                             struct emlfs_span key, struct emlfs_span value, struct emlfs_err *err)
-{
-    struct fake_row *row = fake_row(archive, key);
-
-    assert_int_equal(kind, EMLFS_MASTER_USER);
+    pthread_mutex_lock(&archive->lock);
     int r = fake_change(archive, err);
-    if (r < 0)
-        return r;
-    assert_true(value.len <= sizeof(row->value));
-    if (value.len)
-        memcpy(row->value, value.data, value.len);
-    row->len = value.len;
-    return 0;
-}
-
-int emlfs_archive_master_get(struct emlfs_archive *archive, enum emlfs_master_kind kind,
-                             struct emlfs_span key, struct emlfs_buf *ret_value,
-                             struct emlfs_err *err)
-{
-    const struct fake_row *row = fake_row(archive, key);
-
-    (void)err;
-    assert_int_equal(kind, EMLFS_MASTER_USER);
-    return row->len ? emlfs_buf_append(ret_value, row->value, row->len) : -ENOENT;
-}
-
-int emlfs_archive_master_walk(struct emlfs_archive *archive, enum emlfs_master_kind kind,
-                              int (*each)(void *arg, struct emlfs_span key,
-                                          struct emlfs_span value),
-                              void *arg, struct emlfs_err *err)
-{
-    int r = 0;
-
-    assert_int_equal(kind, EMLFS_MASTER_USER);
-    if (archive->reads_fail)
-        return emlfs_err_set(err, EIO, "fake", "no reading");
-    for (unsigned id = 1; id < FAKE_ROWS && r == 0; id++) {
-        const uint8_t key[2] = {0, (uint8_t)id};
-        const struct fake_row *row = &archive->rows[id];
-        if (row->len)
-            r = each(arg, emlfs_span_of(key, 2), emlfs_span_of(row->value, row->len));
-    }
+    if (r == 0)
+        fake_note(archive, actor, record);
+    pthread_mutex_unlock(&archive->lock);
     return r;
 }
+
+uint64_t emlfs_archive_generation(struct emlfs_archive *archive)
+{
+    return __atomic_load_n(&archive->generation, __ATOMIC_SEQ_CST);
+}
+
+static void fake_bump(struct emlfs_archive *archive)
+{
+    __atomic_add_fetch(&archive->generation, 1, __ATOMIC_SEQ_CST);
+}
+
+int emlfs_archive_master_change(struct emlfs_archive *archive,
+                                const struct emlfs_master_change *change, struct emlfs_err *err)
+{
+    assert_in_range(change->n, 1, EMLFS_MASTER_CHANGE_ROWS_MAX);
+    pthread_mutex_lock(&archive->lock);
+    void (*before)(void *arg) = archive->before_check;
+    archive->before_check = NULL;
+    pthread_mutex_unlock(&archive->lock);
+    if (before)
+        before(archive->before_arg);
+    pthread_mutex_lock(&archive->write_lock);
+    int r = change->check ? change->check(change->arg, err) : 0;
+    pthread_mutex_lock(&archive->lock);
+    if (r == 0)
+        r = fake_change(archive, err);
+    for (size_t i = 0; r == 0 && i < change->n; i++)
+        fake_put(archive, change->rows[i].kind, change->rows[i].key, change->rows[i].value);
+    if (r == 0) {
+        fake_note(archive, change->actor, change->record);
+        fake_bump(archive);
+    }
+    pthread_mutex_unlock(&archive->lock);
+    pthread_mutex_unlock(&archive->write_lock);
+    return r;
+}
+
+/* ---- stores */
+
+enum emlfs_store_state emlfs_archive_store_state(struct emlfs_archive *archive, uint16_t no)
+{
+    return no < FAKE_STORES ? archive->states[no] : EMLFS_STORE_DETACHED;
+}
+
+bool emlfs_archive_store_shown(struct emlfs_archive *archive, uint16_t no)
+{
+    return emlfs_archive_store_state(archive, no) <= EMLFS_STORE_WRITE_PROTECTED;
+}
+
+bool emlfs_archive_all_protected(struct emlfs_archive *archive)
+{
+    return archive->states[1] == EMLFS_STORE_WRITE_PROTECTED;
+}
+
+/* ---- folders */
 
 static bool fake_same(const char *a, const char *b)
 {
@@ -119,7 +125,7 @@ static bool fake_same(const char *a, const char *b)
 static struct emlfs_folder *fake_folder(struct emlfs_archive *archive, const char *name)
 {
     for (unsigned i = 0; i < archive->folder_count; i++)
-        if (fake_same(archive->folders[i].name, name))
+        if (archive->folders[i].parent.v == 0 && fake_same(archive->folders[i].name, name))
             return &archive->folders[i];
     return NULL;
 }
@@ -136,7 +142,7 @@ int emlfs_archive_folder_make(struct emlfs_archive *archive, const struct emlfs_
         int r = fake_change(archive, err);
         if (r < 0)
             return r;
-        assert_true(archive->folder_count < FAKE_ROWS);
+        assert_true(archive->folder_count < FAKE_FOLDERS);
         folder = &archive->folders[archive->folder_count++];
         folder->id.v = archive->folder_count;
         folder->user = wanted->user;

@@ -3,16 +3,7 @@
 #define EMLFS_TESTS_USERS_SUITE_H
 
 /* What users must do on any archive: run on the real one and on the fake. *state: the archive. */
-#include "policy_test.h"
-
-static struct emlfs_user add(struct emlfs_archive *archive, const char *name, uint32_t flags)
-{
-    struct emlfs_user user;
-
-    assert_int_equal(
-        emlfs_user_add(archive, NULL, &(struct emlfs_user_new){name, NULL, flags}, &user, NULL), 0);
-    return user;
-}
+#include "users_change_suite.h"
 
 static int count_user(void *arg, const struct emlfs_user *user)
 {
@@ -204,6 +195,8 @@ static void a_walk_can_be_stopped(void **state)
 #define USERS_SUITE                                                                                \
     USERS_TEST(users_are_added_and_found), USERS_TEST(bad_names_are_refused),                      \
         USERS_TEST(names_are_unique_ignoring_case), USERS_TEST(renaming_moves_the_folder),         \
+        USERS_TEST(users_are_changed), USERS_TEST(impossible_changes_are_refused),                 \
+        USERS_TEST(the_last_administrator_keeps_the_flag),                                         \
         USERS_TEST(the_last_administrator_stays), USERS_TEST(a_walk_can_be_stopped)
 
 #endif
