@@ -179,7 +179,8 @@ static int man_options(struct emlfs_buf *out, const struct emlfs_arg *args)
     int r = 0;
 
     for (; r == 0 && args->name; args++)
-        r = man_option(out, args);
+        if (!(args->flags & EMLFS_ARG_SECRET))
+            r = man_option(out, args);
     return r;
 }
 
