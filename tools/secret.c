@@ -93,9 +93,9 @@ static int key_take(uint8_t key, struct emlfs_buf *ret)
     }
 }
 
-static int keys_read(int tty, struct emlfs_buf *ret)
+static int keys_read(int tty, const char *what, struct emlfs_buf *ret)
 {
-    int r = 0;
+    int r = dprintf(tty, "%s: ", what) < 0 ? -errno : 0;
 
     while (r == 0) {
         uint8_t key;
@@ -106,8 +106,11 @@ static int keys_read(int tty, struct emlfs_buf *ret)
     return r < 0 ? r : 0;
 }
 
-/* Keys arrive one by one and as they are, so that nothing can end the program without echo. */
-static int keys_quietly(int tty, struct emlfs_buf *ret)
+/*
+ * Keys arrive one by one and as they are, so that nothing can end the program without echo. The
+ * question comes behind that: what is typed as soon as it is seen counts, and is not shown.
+ */
+static int keys_quietly(int tty, const char *what, struct emlfs_buf *ret)
 {
     struct termios before, quiet;
     sigset_t blocked, old;
@@ -124,7 +127,7 @@ static int keys_quietly(int tty, struct emlfs_buf *ret)
     sigaddset(&blocked, SIGTERM);
     sigaddset(&blocked, SIGHUP);
     sigprocmask(SIG_BLOCK, &blocked, &old);
-    r = tcsetattr(tty, TCSAFLUSH, &quiet) < 0 ? -errno : keys_read(tty, ret);
+    r = tcsetattr(tty, TCSAFLUSH, &quiet) < 0 ? -errno : keys_read(tty, what, ret);
     (void)tcsetattr(tty, TCSAFLUSH, &before);
     sigprocmask(SIG_SETMASK, &old, NULL);
     return r;
@@ -132,7 +135,7 @@ static int keys_quietly(int tty, struct emlfs_buf *ret)
 
 static int tty_ask(int tty, const char *what, struct emlfs_buf *ret, struct emlfs_err *err)
 {
-    int r = dprintf(tty, "%s: ", what) < 0 ? -errno : keys_quietly(tty, ret);
+    int r = keys_quietly(tty, what, ret);
 
     if (dprintf(tty, "\n") < 0 && r == 0)
         r = -errno;

@@ -8,11 +8,11 @@ import json
 import os
 import pty
 import pwd
+import select
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
 import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -149,6 +149,11 @@ class Users(GovernTest):
         self.emlfs("user password", *both, account=BOB, code=2,
                    stdin=OTHER_PASSWORD + "\n" + PASSWORD + "\n")
 
+    def piece(self, terminal):
+        ready, _, _ = select.select([terminal], [], [], 60)
+        self.assertTrue(ready, "nothing comes from the terminal")
+        return os.read(terminal, 1024)
+
     def ask(self, *answers):
         """user password on a terminal: the exit code, and all that the terminal showed."""
         child, terminal = pty.fork()
@@ -157,16 +162,12 @@ class Users(GovernTest):
                      [EMLFS, "user", "password", "-a", self.archive, "anna"])
         shown = b""
         for answer in answers:
-            end = time.monotonic() + 30
-            while not shown.rstrip(b"\r\n ").endswith(b":") and time.monotonic() < end:
-                shown += os.read(terminal, 1024)
+            while not shown.endswith(b": "):
+                shown += self.piece(terminal)
             shown += b"|"
             os.write(terminal, answer.encode())
         try:
-            while True:
-                piece = os.read(terminal, 1024)
-                if not piece:
-                    break
+            while piece := self.piece(terminal):
                 shown += piece
         except OSError:
             pass  # the other end is closed
