@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include "emlfs/base/actor.h"
 #include "emlfs/base/buf.h"
 #include "emlfs/base/clock.h"
 #include "emlfs/base/crypto.h"
@@ -114,12 +115,17 @@ struct emlfs_folder {
     uint64_t entries; /* messages directly in it */
     char name[EMLFS_NAME_MAX_BYTES + 1];
 };
+struct emlfs_folder_wanted {
+    struct emlfs_folder_id parent;
+    struct emlfs_user_id user; /* its owner */
+    const char *name;          /* already safe (emlfs_name_folder) */
+};
 /*
- * The folder name below parent: found (ignoring case), or made, for user. name must already be safe
- * (emlfs_name_folder). Durable at the latest with the next commit that uses it. EINVAL unsafe name.
+ * The folder wanted: found (ignoring case), or made, with its record in the ledger. actor NULL:
+ * emlfs itself. Durable when 0 came back. EINVAL unsafe name.
  */
-int emlfs_archive_folder_make(struct emlfs_archive *archive, struct emlfs_folder_id parent,
-                              struct emlfs_user_id user, const char *name,
+int emlfs_archive_folder_make(struct emlfs_archive *archive, const struct emlfs_actor *actor,
+                              const struct emlfs_folder_wanted *wanted,
                               struct emlfs_folder_id *ret_id, struct emlfs_err *err);
 int emlfs_archive_folder_rename(struct emlfs_archive *archive, struct emlfs_folder_id id,
                                 const char *name, struct emlfs_err *err);

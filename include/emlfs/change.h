@@ -12,15 +12,21 @@
  *
  * Order. What the change needs is appended to the packs and synced, then the ledger takes its
  * record and syncs, then the catalogue commits; 0 comes back behind all three. A crash between two
- * of them is healed when the archive is opened: a record that the packs have and the ledger lacks
- * is appended then, so nothing ever is in effect without its record.
+ * of them is healed when the archive is opened for writing: a record that the packs have and the
+ * ledger lacks is appended then ("completed after a crash"), so nothing ever is in effect without
+ * its record. Opened for reading only, it is shown and waits for that.
  *
  * Each takes the archive's write lock, from any thread. EROFS: the archive is open for reading only
  * or its writer failed; ENOSPC: refused, nothing changed; EIO: the writer failed.
  */
 struct emlfs_ledger;
 
-/* The archive's ledger, open as long as the archive is. Never NULL. */
+/*
+ * The archive's ledger, open as long as the archive is. NULL only for an archive that was opened
+ * for reading only and whose ledger does not open: it is damaged (then nothing opens the archive
+ * for writing), or there is none yet (the first opening for writing of an archive that is older
+ * than ledgers are makes one).
+ */
 struct emlfs_ledger *emlfs_archive_ledger(struct emlfs_archive *archive);
 
 /*
@@ -57,7 +63,12 @@ struct emlfs_master_change {
     int (*check)(void *arg, struct emlfs_err *err);
     void *arg;
 };
-/* EINVAL, E2BIG: a row as in emlfs_archive_master_put; what check returned. */
+/*
+ * EINVAL, E2BIG: a row as in emlfs_archive_master_put, or a record that the ledger does not take;
+ * what check returned. A first row that does not fit into a record is there without its value,
+ * whose SHA-256 is the digest. Rules and states (kinds U R G P H M g T) count as a generation, and
+ * EMLFS_FOLDER_RULES is told behind the commit.
+ */
 int emlfs_archive_master_change(struct emlfs_archive *archive,
                                 const struct emlfs_master_change *change, struct emlfs_err *err);
 

@@ -10,9 +10,15 @@ struct emlfs_check_totals {
     uint64_t stores, packs, records, messages, blobs, entries, folders, bytes;
     uint64_t repaired; /* recover and open: rows or messages put right */
     uint64_t errors;   /* findings reported */
+    /* Of the ledger: read and found good; and appended when opening found them missing. */
+    uint64_t ledger_records, ledger_checkpoints, ledger_timestamps, ledger_completed;
 };
 typedef void emlfs_finding_fn(void *arg, const struct emlfs_err *finding);
-/* Everything is read and compared. 0 even with findings (totals.errors counts). */
+/*
+ * Everything is read and compared, the ledger too: with itself, and its messages with those of the
+ * packs, one by one in the order of both, so that memory stays as it is. 0 even with findings
+ * (totals.errors counts).
+ */
 int emlfs_archive_verify(struct emlfs_archive *archive, const struct emlfs_progress *progress,
                          emlfs_finding_fn *finding, void *arg, struct emlfs_check_totals *ret,
                          struct emlfs_err *err);

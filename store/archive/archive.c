@@ -15,8 +15,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "book.h"
 #include "emlfs/base/os.h"
 #include "emlfs/name.h"
+#include "heal.h"
 #include "internal.h"
 #include "rebuild.h"
 
@@ -178,6 +180,15 @@ static int first_store(const char *path, const struct archive_keys *keys, struct
     return rc < 0 ? rc : store_close(store, keys, err);
 }
 
+static int first_ledger(const char *path, const struct archive_keys *keys,
+                        const struct archive_identity *identity, struct emlfs_err *err)
+{
+    const struct book book = {
+        .path = path, .keys = keys, .identity = identity, .clock = emlfs_clock_system()};
+
+    return book_make(&book, &(struct book_begin){0}, err);
+}
+
 int emlfs_archive_init(const char *path, const struct emlfs_init_options *options,
                        char ret_recovery[EMLFS_RECOVERY_KEY_TEXT_MAX], struct emlfs_err *err)
 {
@@ -198,6 +209,8 @@ int emlfs_archive_init(const char *path, const struct emlfs_init_options *option
         rc = master_open(path, &keys, true, &master, err);
     if (rc == 0)
         rc = master_close(path, &keys, master, err);
+    if (rc == 0)
+        rc = first_ledger(path, &keys, &identity, err);
     /* Last: a directory without emlfs.json is no archive. */
     if (rc == 0)
         rc = identity_write(path, &identity, &keys, err);
@@ -446,12 +459,81 @@ static int counters_load(struct emlfs_archive *archive, struct emlfs_err *err)
 static int replay_all(struct emlfs_archive *archive, const struct emlfs_archive_options *options,
                       struct emlfs_err *err)
 {
-    const struct replay_options replay = {
-        .progress = options->progress, .totals = &archive->opening, .cut = !options->read_only};
+    struct replay_options replay = {.progress = options->progress,
+                                    .totals = &archive->opening,
+                                    .cut = !archive->read_only,
+                                    .keep_mark = archive->read_only};
     int rc = 0;
 
+    if (archive->ledger && !archive->read_only)
+        rc = heal_new(archive->ledger, false, &replay.heal);
+    if (rc < 0)
+        return emlfs_err_sys(err, -rc, MODULE, "ledger");
     for (unsigned i = 0; i < atomic_load(&archive->stores_n) && rc == 0; i++)
         rc = replay_store(&archive->state, archive->stores[i], &replay, err);
+    heal_free(replay.heal);
+    return rc;
+}
+
+static struct book archive_book(const struct emlfs_archive *archive)
+{
+    return (struct book){.path = archive->path,
+                         .keys = &archive->keys,
+                         .identity = &archive->identity,
+                         .clock = archive->clock,
+                         .read_only = archive->read_only};
+}
+
+static int ledger_open(struct emlfs_archive *archive, struct archive_how *how,
+                       struct emlfs_err *err)
+{
+    const struct book book = archive_book(archive);
+    struct emlfs_err why = {0};
+    int rc = book_open(&book, &archive->ledger, &why);
+
+    if (rc == 0 && archive->ledger)
+        archive->ledger_opened = emlfs_ledger_size(archive->ledger);
+    if (rc == 0)
+        return 0;
+    if (err)
+        *err = why;
+    if (!archive->read_only && !(how && how->without_ledger))
+        return rc;
+    if (how) {
+        how->ledger_failed = true;
+        how->err_ledger = why;
+    }
+    archive->read_only = true; /* nothing changes that cannot be recorded */
+    return 0;
+}
+
+/* An archive that is older than ledgers: behind replay, so that all it has counts as older. */
+static int ledger_begin(struct emlfs_archive *archive, struct emlfs_err *err)
+{
+    const struct book book = archive_book(archive);
+    struct book_begin begin = {0};
+    struct emlfs_archive_status status;
+    struct store *last = archive_current(archive);
+    struct mark_row mark;
+    int rc;
+
+    if (archive->ledger || archive->read_only)
+        return 0;
+    rc = store_mark(last, &mark, err);
+    if (rc == 0)
+        rc = emlfs_archive_get_status(archive, &status, err);
+    if (rc < 0)
+        return rc;
+    begin.store_no = last->rows.no;
+    begin.loc.pack_no = mark.end.pack_no;
+    begin.loc.offset = mark.end.offset;
+    begin.message = emlfs_msg_id_make(last->rows.no, mark.next_number - 1);
+    begin.messages = status.messages;
+    rc = book_make(&book, &begin, err);
+    if (rc == 0)
+        rc = book_open(&book, &archive->ledger, err);
+    if (rc == 0 && archive->ledger)
+        archive->ledger_opened = emlfs_ledger_size(archive->ledger);
     return rc;
 }
 
@@ -495,6 +577,8 @@ int emlfs_archive_close(struct emlfs_archive *archive, struct emlfs_err *err)
     rc = writer_end(archive, err);
     pthread_mutex_unlock(&archive->write_lock);
     closed = catalogs_close(archive, rc == 0 ? err : NULL);
+    rc = rc < 0 ? rc : closed;
+    closed = book_close(archive->ledger, archive->ledger_opened, rc == 0 ? err : NULL);
     archive_free(archive);
     return rc < 0 ? rc : closed;
 }
@@ -512,6 +596,7 @@ static struct emlfs_archive *archive_new(const struct emlfs_archive_options *opt
     archive->lock_fd = -1;
     archive->clock = options->clock.now_ns ? options->clock : emlfs_clock_system();
     archive->read_only = options->read_only;
+    archive->generation = 1;
     archive->workers = options->workers ? options->workers : (unsigned)(cpus > 0 ? cpus : 1);
     archive->workers = archive->workers > WORKERS_MAX ? WORKERS_MAX : archive->workers;
     pthread_mutex_init(&archive->ingest_lock, NULL);
@@ -532,10 +617,13 @@ static int catalogs_open(struct emlfs_archive *archive, const struct emlfs_archi
         rebuild = true;
     if (rc == 0)
         rc = stores_open(archive, &rebuild, err);
-    if (rc < 0 && rebuild && !options->read_only) {
+    if (rc < 0 && rebuild && !archive->read_only) {
+        struct rebuild_options again = {.path = archive->path,
+                                        .keys = &archive->keys,
+                                        .ledger = archive->ledger,
+                                        .progress = options->progress};
         catalogs_close(archive, NULL);
-        rc = rebuild_catalogs(archive->path, &archive->keys, options->progress, &archive->opening,
-                              err);
+        rc = rebuild_catalogs(&again, &archive->opening, err);
         archive->opening.repaired++;
         archive->opening.errors++;
         if (rc == 0)
@@ -552,6 +640,12 @@ static int catalogs_open(struct emlfs_archive *archive, const struct emlfs_archi
 int emlfs_archive_open(const struct emlfs_archive_options *options,
                        struct emlfs_archive **ret_archive, struct emlfs_err *err)
 {
+    return archive_open(options, NULL, ret_archive, err);
+}
+
+int archive_open(const struct emlfs_archive_options *options, struct archive_how *how,
+                 struct emlfs_archive **ret_archive, struct emlfs_err *err)
+{
     struct emlfs_archive *archive = archive_new(options);
     int rc;
 
@@ -565,13 +659,18 @@ int emlfs_archive_open(const struct emlfs_archive_options *options,
     if (rc == 0)
         rc = cache_new(CACHE_BYTES, &archive->cache);
     if (rc == 0)
+        rc = ledger_open(archive, how, err);
+    if (rc == 0)
         rc = catalogs_open(archive, options, err);
     if (rc == 0)
         rc = replay_all(archive, options, err);
     if (rc == 0)
         rc = counters_load(archive, err);
+    if (rc == 0)
+        rc = ledger_begin(archive, err);
     if (rc < 0) {
         catalogs_close(archive, NULL);
+        (void)emlfs_ledger_close(archive->ledger, NULL);
         archive_free(archive);
         return rc;
     }

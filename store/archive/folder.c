@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Master rows and folders. A master row is journaled into the current pack before it is committed,
- * so the packs alone restore users and folders. Writing one is rare and syncs by itself.
+ * Reading master rows, and folders. A master row is journaled into the current pack before it is
+ * committed, so the packs alone restore users and folders. Writing one is rare and syncs by itself.
  */
 #include <stdio.h>
 
@@ -9,58 +9,6 @@
 #include "internal.h"
 
 #define MODULE "archive"
-#define MASTER_RECORD_VERSION 1u
-#define MASTER_VALUE_MAX_BYTES (EMLFS_CATALOG_VALUE_MAX_BYTES / 2)
-
-static int master_record(struct emlfs_archive *archive, enum emlfs_master_kind kind,
-                         struct emlfs_span key, struct emlfs_span value, struct emlfs_buf *out)
-{
-    int rc = emlfs_buf_append_u8(out, MASTER_RECORD_VERSION);
-
-    if (rc == 0)
-        rc = emlfs_buf_append_svarint(out, emlfs_archive_now_ns(archive));
-    if (rc == 0)
-        rc = emlfs_buf_append_u8(out, (uint8_t)kind);
-    if (rc == 0)
-        rc = emlfs_buf_append_bytes(out, key);
-    return rc < 0 ? rc : emlfs_buf_append_bytes(out, value);
-}
-
-/* Under write_lock. */
-static int master_put(struct emlfs_archive *archive, enum emlfs_master_kind kind,
-                      struct emlfs_span key, struct emlfs_span value, struct emlfs_err *err)
-{
-    struct emlfs_buf plain EMLFS_BUF_CLEANUP = EMLFS_BUF_INIT(EMLFS_CATALOG_VALUE_MAX_BYTES + 64);
-    int rc = writer_begin(archive, err);
-
-    if (rc == 0)
-        rc = writer_room(archive, err);
-    if (rc < 0)
-        return rc;
-    rc = master_record(archive, kind, key, value, &plain);
-    if (rc < 0)
-        return emlfs_err_sys(err, -rc, MODULE, "master row");
-    rc = writer_record(archive, EMLFS_RECORD_MASTER, emlfs_buf_view(&plain), err);
-    return rc < 0 ? rc : writer_commit(archive, err);
-}
-
-int emlfs_archive_master_put(struct emlfs_archive *archive, enum emlfs_master_kind kind,
-                             struct emlfs_span key, struct emlfs_span value, struct emlfs_err *err)
-{
-    int rc;
-
-    if (key.len == 0 || key.len > 16)
-        return emlfs_err_set(err, EINVAL, MODULE, "a master key has 1 to 16 bytes");
-    if (value.len > MASTER_VALUE_MAX_BYTES)
-        return emlfs_err_set(err, E2BIG, MODULE, "a master value has at most %u bytes",
-                             MASTER_VALUE_MAX_BYTES);
-    if (kind == EMLFS_MASTER_FOLDER || kind == EMLFS_MASTER_SOURCE)
-        return emlfs_err_set(err, EINVAL, MODULE, "rows of kind %c are made by the archive", kind);
-    pthread_mutex_lock(&archive->write_lock);
-    rc = master_put(archive, kind, key, value, err);
-    pthread_mutex_unlock(&archive->write_lock);
-    return rc;
-}
 
 int emlfs_archive_master_get(struct emlfs_archive *archive, enum emlfs_master_kind kind,
                              struct emlfs_span key, struct emlfs_buf *ret_value,
@@ -218,17 +166,32 @@ int emlfs_archive_folder_next(struct emlfs_archive *archive, struct emlfs_folder
     return rc;
 }
 
-static int folder_put(struct emlfs_archive *archive, struct emlfs_folder_id id,
+/* What is done to a folder, and by whom. */
+struct folder_act {
+    const struct emlfs_actor *actor;
+    enum emlfs_ledger_kind kind;
+    struct emlfs_folder_id id;
+};
+
+static int folder_put(struct emlfs_archive *archive, const struct folder_act *act,
                       const struct folder_row *row, struct emlfs_err *err)
 {
-    const uint8_t key[4] = {(uint8_t)(id.v >> 24), (uint8_t)(id.v >> 16), (uint8_t)(id.v >> 8),
-                            (uint8_t)id.v};
+    const uint8_t key[4] = {(uint8_t)(act->id.v >> 24), (uint8_t)(act->id.v >> 16),
+                            (uint8_t)(act->id.v >> 8), (uint8_t)act->id.v};
+    const struct emlfs_ledger_record record = {.kind = (uint16_t)act->kind,
+                                               .owner = {row->user},
+                                               .folder = act->id,
+                                               .folder_to = {row->parent},
+                                               .name = emlfs_span_str(row->name)};
     struct emlfs_buf value EMLFS_BUF_CLEANUP = EMLFS_BUF_INIT(1024);
+    struct emlfs_master_row master = {.kind = EMLFS_MASTER_FOLDER, .key = emlfs_span_of(key, 4)};
+    const struct emlfs_master_change change = {
+        .actor = act->actor, .record = &record, .rows = &master, .n = 1};
     int rc = folder_row_encode(row, &value);
 
-    return rc < 0 ? rc
-                  : master_put(archive, EMLFS_MASTER_FOLDER, emlfs_span_of(key, 4),
-                               emlfs_buf_view(&value), err);
+    master.value = emlfs_buf_view(&value);
+    return rc < 0 ? emlfs_err_sys(err, -rc, MODULE, "folder \"%s\"", row->name)
+                  : master_write(archive, &change, err);
 }
 
 static int name_check(const char *name, struct emlfs_err *err)
@@ -238,24 +201,25 @@ static int name_check(const char *name, struct emlfs_err *err)
     return emlfs_err_set(err, EINVAL, MODULE, "\"%s\" cannot be the name of a folder", name);
 }
 
-int emlfs_archive_folder_make(struct emlfs_archive *archive, struct emlfs_folder_id parent,
-                              struct emlfs_user_id user, const char *name,
+int emlfs_archive_folder_make(struct emlfs_archive *archive, const struct emlfs_actor *actor,
+                              const struct emlfs_folder_wanted *wanted,
                               struct emlfs_folder_id *ret_id, struct emlfs_err *err)
 {
-    struct folder_row row = {.user = user.v, .parent = parent.v};
-    int rc = name_check(name, err);
+    struct folder_act act = {.actor = actor, .kind = EMLFS_LEDGER_FOLDER_MADE};
+    struct folder_row row = {.user = wanted->user.v, .parent = wanted->parent.v};
+    int rc = name_check(wanted->name, err);
 
     if (rc < 0)
         return rc;
     pthread_mutex_lock(&archive->write_lock);
-    rc = folder_find(archive, parent, name, ret_id, err);
+    rc = folder_find(archive, wanted->parent, wanted->name, ret_id, err);
     if (rc == -ENOENT && archive->next_folder == UINT32_MAX)
         rc = emlfs_err_set(err, E2BIG, MODULE, "no folder number is left");
     if (rc == -ENOENT) {
         row.created_ns = emlfs_archive_now_ns(archive);
-        snprintf(row.name, sizeof(row.name), "%s", name);
-        ret_id->v = archive->next_folder;
-        rc = folder_put(archive, *ret_id, &row, err);
+        snprintf(row.name, sizeof(row.name), "%s", wanted->name);
+        act.id.v = ret_id->v = archive->next_folder;
+        rc = folder_put(archive, &act, &row, err);
         archive->next_folder += rc == 0;
     }
     pthread_mutex_unlock(&archive->write_lock);
@@ -265,6 +229,7 @@ int emlfs_archive_folder_make(struct emlfs_archive *archive, struct emlfs_folder
 int emlfs_archive_folder_rename(struct emlfs_archive *archive, struct emlfs_folder_id id,
                                 const char *name, struct emlfs_err *err)
 {
+    const struct folder_act act = {.kind = EMLFS_LEDGER_FOLDER_RENAMED, .id = id};
     struct folder_row row = {0};
     struct emlfs_folder folder;
     struct emlfs_folder_id other;
@@ -285,7 +250,7 @@ int emlfs_archive_folder_rename(struct emlfs_archive *archive, struct emlfs_fold
         row = (struct folder_row){
             .user = folder.user.v, .parent = folder.parent.v, .created_ns = folder.created_ns};
         snprintf(row.name, sizeof(row.name), "%s", name);
-        rc = folder_put(archive, id, &row, err);
+        rc = folder_put(archive, &act, &row, err);
     }
     pthread_mutex_unlock(&archive->write_lock);
     return rc;
@@ -310,6 +275,9 @@ int source_number(struct emlfs_archive *archive, const char *name, uint32_t *ret
 {
     struct source_search search = {.name = emlfs_span_str(name)};
     uint8_t key[4];
+    const struct emlfs_master_row row = {
+        .kind = EMLFS_MASTER_SOURCE, .key = emlfs_span_of(key, 4), .value = search.name};
+    const struct emlfs_master_change change = {.rows = &row, .n = 1};
     int rc;
 
     pthread_mutex_lock(&archive->write_lock);
@@ -319,7 +287,7 @@ int source_number(struct emlfs_archive *archive, const char *name, uint32_t *ret
         search.found = archive->next_source;
         for (unsigned i = 0; i < 4; i++)
             key[i] = (uint8_t)(search.found >> (24 - 8 * i));
-        rc = master_put(archive, EMLFS_MASTER_SOURCE, emlfs_span_of(key, 4), search.name, err);
+        rc = master_write(archive, &change, err);
         archive->next_source += rc == 0;
     }
     pthread_mutex_unlock(&archive->write_lock);

@@ -138,6 +138,21 @@ static int runs_save(struct emlfs_archive *archive)
                                   emlfs_buf_view(&value));
 }
 
+/* Where times that the caller gives may go on from. */
+static int arrival_load(struct emlfs_ingest *ingest, struct emlfs_err *err)
+{
+    struct emlfs_archive *archive = ingest->archive;
+    struct emlfs_msg_info info = {0};
+    int rc = 0;
+
+    if (ingest->options.arrival_ns && ingest->next_number > 1)
+        rc = emlfs_archive_msg_info(
+            archive, emlfs_msg_id_make(archive_current(archive)->rows.no, ingest->next_number - 1),
+            &info, NULL, err);
+    ingest->arrived_ns = rc == 0 && info.id.v ? info.archived_ns : INT64_MIN;
+    return rc == -ENOENT ? 0 : rc;
+}
+
 static int position_load(struct emlfs_ingest *ingest, struct emlfs_err *err)
 {
     struct emlfs_archive *archive = ingest->archive;
@@ -159,6 +174,8 @@ static int position_load(struct emlfs_ingest *ingest, struct emlfs_err *err)
     pthread_mutex_unlock(&archive->write_lock);
     if (rc == 0)
         rc = store_dict(archive_current(archive), mark->dict_id, &ingest->dict, err);
+    if (rc == 0)
+        rc = arrival_load(ingest, err);
     return rc;
 }
 

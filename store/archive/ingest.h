@@ -119,10 +119,12 @@ struct emlfs_ingest {
         struct emlfs_msg_id id;
         uint16_t user;
         uint32_t folder;
+        uint32_t folder_to; /* of a move */
     } event_keys[INGEST_EVENTS_MAX];
     unsigned events_n;
     uint32_t next_number;
     uint64_t next_seq;
+    int64_t arrived_ns;   /* the last arrival_ns, or that of the store's last message */
     unsigned uncommitted; /* messages and events since the last commit */
     struct emlfs_dict *dict;
     struct samples samples;
@@ -169,6 +171,8 @@ void samples_reset(struct emlfs_ingest *ingest);
 void *ingest_committer_main(void *arg);
 void block_entry_of(const struct emlfs_ingest *ingest, const struct emlfs_ingest_item *item,
                     struct block_entry *ret);
+/* Who archives, for the ledger. */
+const struct emlfs_actor *ingest_actor(const struct emlfs_ingest *ingest);
 void ingest_fail(struct emlfs_ingest *ingest, int rc, const struct emlfs_err *err);
 int ingest_moves(struct emlfs_ingest *ingest, struct emlfs_err *err);
 

@@ -193,10 +193,23 @@ int dict_make(struct emlfs_ingest *ingest, struct emlfs_err *err)
     return 0;
 }
 
+/* The caller's time, never before that of the message archived before. */
+static int64_t arrival_ns(struct emlfs_ingest *ingest)
+{
+    int64_t now = ingest->options.arrival_ns(ingest->options.arg);
+
+    if (now > ingest->arrived_ns)
+        ingest->arrived_ns = now;
+    return ingest->arrived_ns;
+}
+
 /* Archived when its block was begun: one time for all its messages, which packs to nothing. */
-static int64_t block_time_ns(const struct emlfs_ingest *ingest)
+static int64_t block_time_ns(struct emlfs_ingest *ingest)
 {
     const struct open_block *block = ingest->open;
+
+    if (ingest->options.arrival_ns)
+        return arrival_ns(ingest);
 
     return block->n > 0 ? block->v[0].message.archived_ns : emlfs_archive_now_ns(ingest->archive);
 }
@@ -374,6 +387,41 @@ void block_compress(struct ingest_worker *worker, struct open_block *block)
     emlfs_buf_wipe(&block->text);
 }
 
+/* One record for the message, one for each further entry. */
+static int message_tell(struct emlfs_ingest *ingest, const struct open_message *open,
+                        struct emlfs_msg_id id, struct emlfs_err *err)
+{
+    struct emlfs_ledger_record record = {.kind = EMLFS_LEDGER_MESSAGE_ARCHIVED,
+                                         .time_ns = open->message.archived_ns,
+                                         .message = id,
+                                         .has_digest = true};
+    struct emlfs_span entries = emlfs_buf_view(&open->entries);
+    struct block_entry entry;
+    int rc = 0;
+
+    memcpy(record.digest.v, open->message.sha256, EMLFS_HASH_BYTES);
+    while (rc == 0 && block_entry_next(&entries, &entry)) {
+        record.owner.v = entry.user;
+        record.folder.v = entry.folder;
+        rc = writer_tell(ingest->archive, ingest_actor(ingest), &record, err);
+        record.kind = EMLFS_LEDGER_MESSAGE_FILED;
+        record.has_digest = false;
+        memset(&record.digest, 0, sizeof(record.digest));
+    }
+    return rc;
+}
+
+static int block_tell(struct emlfs_ingest *ingest, const struct open_block *block,
+                      struct emlfs_err *err)
+{
+    uint16_t no = archive_current(ingest->archive)->rows.no;
+    int rc = 0;
+
+    for (unsigned i = 0; i < block->n && rc == 0; i++)
+        rc = message_tell(ingest, &block->v[i], emlfs_msg_id_make(no, block->first + i), err);
+    return rc;
+}
+
 static int block_append(struct emlfs_ingest *ingest, struct open_block *block,
                         struct emlfs_err *err)
 {
@@ -395,6 +443,8 @@ static int block_append(struct emlfs_ingest *ingest, struct open_block *block,
         apply_set_run(writer_apply(archive), ingest->run);
         rc = apply_record(writer_apply(archive), &record, err);
         apply_set_run(writer_apply(archive), 0);
+        if (rc == 0)
+            rc = block_tell(ingest, block, err);
         if (rc < 0)
             archive_fail(archive, err);
     }

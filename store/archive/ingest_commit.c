@@ -31,6 +31,13 @@ void block_entry_of(const struct emlfs_ingest *ingest, const struct emlfs_ingest
                                 .stem = emlfs_span_str(item->stem)};
 }
 
+const struct emlfs_actor *ingest_actor(const struct emlfs_ingest *ingest)
+{
+    const struct emlfs_actor *actor = &ingest->options.actor;
+
+    return actor->user.v || actor->uid || actor->source || actor->admin ? actor : NULL;
+}
+
 void ingest_fail(struct emlfs_ingest *ingest, int rc, const struct emlfs_err *err)
 {
     pthread_mutex_lock(&ingest->lock);
@@ -64,6 +71,24 @@ static void reject(struct work *work, int rc)
 
 /* ---- events: entries for messages that are archived */
 
+/* Under write_lock, behind the record that holds the events. */
+static int events_tell(struct emlfs_ingest *ingest, struct emlfs_err *err)
+{
+    int rc = 0;
+
+    for (unsigned i = 0; i < ingest->events_n && rc == 0; i++) {
+        const struct emlfs_ledger_record record = {.kind = ingest->event_keys[i].folder_to
+                                                               ? EMLFS_LEDGER_MESSAGE_MOVED
+                                                               : EMLFS_LEDGER_MESSAGE_FILED,
+                                                   .owner = {ingest->event_keys[i].user},
+                                                   .message = ingest->event_keys[i].id,
+                                                   .folder = {ingest->event_keys[i].folder},
+                                                   .folder_to = {ingest->event_keys[i].folder_to}};
+        rc = writer_tell(ingest->archive, ingest_actor(ingest), &record, err);
+    }
+    return rc;
+}
+
 static int events_write(struct emlfs_ingest *ingest, struct emlfs_err *err)
 {
     struct emlfs_archive *archive = ingest->archive;
@@ -80,6 +105,8 @@ static int events_write(struct emlfs_ingest *ingest, struct emlfs_err *err)
     apply_set_run(writer_apply(archive), ingest->run);
     rc = writer_record(archive, EMLFS_RECORD_EVENTS, emlfs_buf_view(&plain), err);
     apply_set_run(writer_apply(archive), 0);
+    if (rc == 0)
+        rc = events_tell(ingest, err);
     if (rc < 0)
         archive_fail(archive, err);
     pthread_mutex_unlock(&archive->write_lock);
@@ -113,6 +140,7 @@ static int event_put(struct emlfs_ingest *ingest, const struct event *event, str
         return emlfs_err_sys(err, -rc, MODULE, "event");
     ingest->event_keys[ingest->events_n].id = event->id;
     ingest->event_keys[ingest->events_n].user = event->entry.user;
+    ingest->event_keys[ingest->events_n].folder_to = 0;
     ingest->event_keys[ingest->events_n++].folder = event->entry.folder;
     return 0;
 }
@@ -540,7 +568,7 @@ static int unfile_stale(struct emlfs_ingest *ingest, struct emlfs_msg_id id, uin
                         struct emlfs_err *err)
 {
     struct filed_list list = {0};
-    bool seen = false;
+    uint32_t seen = 0; /* the folder of this run */
     int rc;
 
     pthread_mutex_lock(&ingest->archive->write_lock);
@@ -548,7 +576,7 @@ static int unfile_stale(struct emlfs_ingest *ingest, struct emlfs_msg_id id, uin
                          emlfs_msg_id_number(id), &list, err);
     pthread_mutex_unlock(&ingest->archive->write_lock);
     for (unsigned i = 0; i < list.n; i++)
-        seen = seen || (list.v[i].user == user && list.v[i].run == ingest->run);
+        seen = list.v[i].user == user && list.v[i].run == ingest->run ? list.v[i].folder : seen;
     for (unsigned i = 0; i < list.n && rc == 0 && seen; i++) {
         const struct filed *filed = &list.v[i];
         struct event event = {.kind = EVENT_UNFILED, .id = id};
@@ -557,6 +585,8 @@ static int unfile_stale(struct emlfs_ingest *ingest, struct emlfs_msg_id id, uin
         event.entry =
             (struct block_entry){.user = user, .folder = filed->folder, .source = filed->source};
         rc = event_put(ingest, &event, err);
+        if (rc == 0)
+            ingest->event_keys[ingest->events_n - 1].folder_to = seen;
         ingest->totals.moved++;
     }
     filed_list_free(&list);
@@ -584,6 +614,10 @@ static int candidates_store(struct emlfs_ingest *ingest, struct store *store, st
         if (rc == 0)
             rc = emlfs_txn_delete(apply_txn(writer_apply(ingest->archive), store->rows.no), key);
         pthread_mutex_unlock(&ingest->archive->write_lock);
+        if (rc == 0 && ingest->uncommitted >= INGEST_COMMIT_MESSAGES) {
+            rc = events_flush(ingest, err); /* with the rows of their candidates */
+            rc = rc < 0 ? rc : commit_applied(ingest, err);
+        }
     }
     if (rc == 0)
         rc = emlfs_catalog_iter_error(iter, err);

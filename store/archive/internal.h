@@ -8,6 +8,7 @@
 #include "apply.h"
 #include "emlfs/base/clock.h"
 #include "emlfs/change.h"
+#include "emlfs/ledger.h"
 
 /* ---- store.c */
 
@@ -81,7 +82,18 @@ struct emlfs_archive {
     pthread_mutex_t watch_lock; /* held while watchers are called */
     struct watcher watchers[WATCHERS_MAX];
     struct emlfs_check_totals opening;
+    struct emlfs_ledger *ledger; /* NULL: as emlfs_archive_ledger says */
+    uint64_t ledger_opened;      /* records it had then */
+    _Atomic uint64_t generation;
 };
+struct archive_how {
+    bool without_ledger; /* go on, for reading only, when the ledger does not open */
+    bool ledger_failed;  /* set: it did not, and err_ledger says why */
+    struct emlfs_err err_ledger;
+};
+/* emlfs_archive_open; how may be NULL. */
+int archive_open(const struct emlfs_archive_options *options, struct archive_how *how,
+                 struct emlfs_archive **ret_archive, struct emlfs_err *err);
 /* The archive's lock: one process at a time, whatever it does with the catalogues. EBUSY. */
 int archive_lock(const char *path, unsigned wait_ms, int *ret_fd, struct emlfs_err *err);
 void archive_unlock(int *fd);
@@ -93,6 +105,13 @@ void archive_notify(struct emlfs_archive *archive, const uint32_t *folders, unsi
 /* feed.c: behind a commit. */
 void archive_wake_watchers(struct emlfs_archive *archive);
 int archive_add_store(struct emlfs_archive *archive, struct emlfs_err *err);
+
+/*
+ * master_change.c, under write_lock: the rows in one MASTER record, their record for the ledger
+ * (NULL: none) and the commit. change->check is not asked.
+ */
+int master_write(struct emlfs_archive *archive, const struct emlfs_master_change *change,
+                 struct emlfs_err *err);
 
 /* The row of a folder; -ENOENT. */
 int folder_row_get(struct emlfs_archive *archive, struct emlfs_folder_id id, struct folder_row *ret,
@@ -116,6 +135,12 @@ int writer_roll_store(struct emlfs_archive *archive, struct emlfs_err *err);
 /*
  * Keep a record for the ledger, filled in with actor's members and the time, which the next
  * writer_commit appends behind the sync of the packs and before the catalogue. Copies.
+ *
+ * Told behind the writer_record it is about, under the same lock, so that records stand in the
+ * order of packs. time_ns 0 becomes the time in that EVENTS or MASTER record, by which opening
+ * finds after a crash that it was told. The first one told behind a MASTER record gets its first
+ * row as data. EINVAL: the record is invalid. When it fails, the writer fails: packs hold what
+ * nobody recorded.
  */
 int writer_tell(struct emlfs_archive *archive, const struct emlfs_actor *actor,
                 const struct emlfs_ledger_record *record, struct emlfs_err *err);
@@ -125,13 +150,21 @@ int writer_room(struct emlfs_archive *archive, struct emlfs_err *err);
 
 /* ---- replay.c */
 
+struct heal;
+
 struct replay_options {
     const struct emlfs_progress *progress;
     emlfs_finding_fn *finding;
     void *arg;
     struct emlfs_check_totals *totals;
-    bool deep;                    /* rebuild every message and check its hash */
-    bool cut;                     /* cut a torn tail off the last pack, else leave it */
+    bool deep;         /* rebuild every message and check its hash */
+    bool cut;          /* cut a torn tail off the last pack, else leave it */
+    bool keep_mark;    /* rows only: another opening will record what they are about */
+    struct heal *heal; /* NULL, or what finds records that the ledger lacks */
+    bool heal_later;   /* whoever asked writes them */
+    /* NULL, or called for each message of the packs, in order. */
+    int (*message)(void *arg, struct emlfs_msg_id id, const uint8_t sha256[EMLFS_HASH_BYTES]);
+    void *message_arg;
     const struct mark_row *until; /* go no further than this mark (verify beside a writer) */
 };
 /* Apply what the packs of store hold behind its mark. */

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "emlfs/base/os.h"
+#include "heal.h"
 #include "rebuild.h"
 
 #define MODULE "recover"
@@ -198,15 +199,27 @@ int rebuilt_install(struct rebuilt *rebuilt, struct emlfs_err *err)
     return rc;
 }
 
-int rebuild_catalogs(const char *path, struct archive_keys *keys,
-                     const struct emlfs_progress *progress, struct emlfs_check_totals *totals,
+int rebuild_catalogs(const struct rebuild_options *options, struct emlfs_check_totals *totals,
                      struct emlfs_err *err)
 {
-    const struct replay_options replay = {.progress = progress, .totals = totals};
-    const struct rebuilt_options options = {
-        .path = path, .suffix = "new", .keys = keys, .replay = &replay};
-    struct rebuilt *rebuilt;
-    int rc = rebuilt_make(&options, &rebuilt, err);
+    struct replay_options replay = {.progress = options->progress,
+                                    .finding = options->finding,
+                                    .arg = options->arg,
+                                    .totals = totals,
+                                    .heal_later = true};
+    const struct rebuilt_options make = {
+        .path = options->path, .suffix = "new", .keys = options->keys, .replay = &replay};
+    struct rebuilt *rebuilt = NULL;
+    int rc = options->ledger ? heal_new(options->ledger, true, &replay.heal) : 0;
 
+    if (rc < 0)
+        return emlfs_err_sys(err, -rc, MODULE, "ledger");
+    rc = rebuilt_make(&make, &rebuilt, err);
+    if (rc == 0) {
+        rc = heal_end(replay.heal, &totals->ledger_completed, err);
+        if (rc < 0)
+            rebuilt_discard(rebuilt);
+    }
+    heal_free(replay.heal);
     return rc < 0 ? rc : rebuilt_install(rebuilt, err);
 }

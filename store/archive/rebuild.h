@@ -31,8 +31,16 @@ void rebuilt_discard(struct rebuilt *rebuilt);
 /* Close it and put it in place; the live catalogues must be closed. */
 int rebuilt_install(struct rebuilt *rebuilt, struct emlfs_err *err);
 
-int rebuild_catalogs(const char *path, struct archive_keys *keys,
-                     const struct emlfs_progress *progress, struct emlfs_check_totals *totals,
+struct rebuild_options {
+    const char *path;
+    struct archive_keys *keys;
+    struct emlfs_ledger *ledger; /* NULL: there is none */
+    const struct emlfs_progress *progress;
+    emlfs_finding_fn *finding;
+    void *arg;
+};
+/* Both; what the ledger lacks is recorded before the new catalogues are put in place. */
+int rebuild_catalogs(const struct rebuild_options *options, struct emlfs_check_totals *totals,
                      struct emlfs_err *err);
 
 #endif

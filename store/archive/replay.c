@@ -9,6 +9,7 @@
  */
 #include <stdio.h>
 
+#include "heal.h"
 #include "internal.h"
 
 #define MODULE "archive"
@@ -116,6 +117,7 @@ static int check_block(struct replay *replay, const struct emlfs_record *record)
 
 static int count_block(struct replay *replay)
 {
+    const struct replay_options *options = replay->options;
     struct emlfs_check_totals *totals = replay->options->totals;
     struct block block;
     int rc = block_decode(emlfs_buf_view(&replay->plain), replay->plain.len, &block);
@@ -124,6 +126,10 @@ static int count_block(struct replay *replay)
         totals->messages++;
         totals->bytes += block.v[i].size_bytes;
         totals->entries += block.v[i].entries_n;
+        if (options->message)
+            rc = options->message(options->message_arg,
+                                  emlfs_msg_id_make(replay->store->rows.no, block.first + i),
+                                  block.v[i].sha256);
     }
     block_free(&block);
     return rc;
@@ -171,6 +177,8 @@ static int record_use(struct replay *replay, const struct emlfs_record *record)
     applied.plain = emlfs_buf_view(&replay->plain);
     if (rc == 0)
         rc = apply_record(replay->apply, &applied, replay->err);
+    if (rc == 0) /* a damaged ledger is no damage of this record */
+        return heal_record(replay->options->heal, replay->apply, &applied, replay->err);
     if (!is_damage(rc))
         return rc;
     record_lost(replay, record, rc);
@@ -202,7 +210,17 @@ static int each_record(void *arg, struct emlfs_record *record)
 
 static int replay_commit(struct replay *replay, const struct emlfs_pack_end *end)
 {
-    return apply_commit(replay->apply, replay->store->rows.no, end, replay->err);
+    uint16_t no = replay->store->rows.no;
+    uint64_t ignored = 0;
+    uint64_t *count =
+        replay->options->totals ? &replay->options->totals->ledger_completed : &ignored;
+    int rc = 0;
+
+    if (replay->options->keep_mark)
+        end = &apply_mark(replay->apply, no)->end;
+    else if (!replay->options->heal_later)
+        rc = heal_write(replay->options->heal, count, replay->err);
+    return rc < 0 ? rc : apply_commit(replay->apply, no, end, replay->err);
 }
 
 /* True when the walk was asked to end here: what follows, if not behind a seal, is a writer's. */

@@ -11,7 +11,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "emlfs/base/os.h"
 #include "rebuild.h"
+#include "verify_ledger.h"
 
 #define MODULE "verify"
 #define FINDINGS_MAX 1000u
@@ -27,6 +29,11 @@ static void report(struct verify *verify, const struct emlfs_err *found)
 {
     if (verify->replay.totals->errors++ < FINDINGS_MAX && verify->replay.finding)
         verify->replay.finding(verify->replay.arg, found);
+}
+
+static void report_found(void *arg, const struct emlfs_err *found)
+{
+    report(arg, found);
 }
 
 static bool row_left_out(struct emlfs_span key, bool master)
@@ -234,8 +241,12 @@ static int marks_take(struct emlfs_archive *archive, struct mark_row *marks, str
 {
     int rc = 0;
 
-    for (unsigned i = 0; i < atomic_load(&archive->stores_n) && rc == 0; i++)
+    for (unsigned i = 0; i < atomic_load(&archive->stores_n) && rc == 0; i++) {
         rc = store_mark(archive->stores[i], &marks[i], err);
+        /* Opened for reading only, rows are ahead of a mark that was kept. */
+        if (rc == 0 && archive->read_only && archive->stores[i]->last_end.pack_no)
+            marks[i].end = archive->stores[i]->last_end;
+    }
     return rc;
 }
 
@@ -252,15 +263,32 @@ static int verify_locked(struct verify *verify)
                                             .keys = &archive->keys,
                                             .replay = &verify->replay,
                                             .until = marks};
+    const struct ledger_checking checking = {.archive = archive,
+                                             .progress = verify->replay.progress,
+                                             .totals = verify->replay.totals,
+                                             .report = report_found,
+                                             .arg = verify};
     struct rebuilt *rebuilt = NULL;
+    struct ledger_check *ledger = NULL;
     int rc = marks ? marks_take(archive, marks, verify->err) : -ENOMEM;
 
     if (rc == 0)
+        rc = ledger_check_files(&checking, verify->err);
+    if (rc == 0)
+        rc = ledger_check_new(&checking, &ledger, verify->err);
+    if (ledger) {
+        verify->replay.message = ledger_check_message;
+        verify->replay.message_arg = ledger;
+    }
+    if (rc == 0)
         rc = rebuilt_make(&options, &rebuilt, verify->err);
+    if (rc == 0)
+        rc = ledger_check_end(ledger, verify->err);
     if (rc == 0)
         rc = compare_stores(verify, rebuilt, marks);
     if (rebuilt)
         rebuilt_discard(rebuilt);
+    ledger_check_free(ledger);
     free(marks);
     return rc;
 }
@@ -320,6 +348,7 @@ int emlfs_archive_verify_files(const struct emlfs_archive_options *options,
     struct emlfs_check_totals files = {0};
     struct verify verify = {.replay = {.finding = finding, .arg = arg, .totals = &files},
                             .err = err};
+    struct archive_how how = {.without_ledger = true};
     struct archive_keys keys = {0};
     struct emlfs_archive *archive = NULL;
     int closed, rc = keys_open(options->path, options->recovery_key, &keys, err);
@@ -329,15 +358,68 @@ int emlfs_archive_verify_files(const struct emlfs_archive_options *options,
         check_files(options->path, &keys, &verify);
     emlfs_wipe(&keys, sizeof(keys));
     if (rc == 0)
-        rc = emlfs_archive_open(options, &archive, err);
+        rc = archive_open(options, &how, &archive, err);
     if (rc < 0)
         return rc;
+    if (how.ledger_failed)
+        report(&verify, &how.err_ledger);
     files.repaired += archive->opening.repaired;
     files.errors += archive->opening.errors;
     rc = emlfs_archive_verify(archive, progress, finding, arg, ret, err);
     ret->errors += files.errors;
     ret->repaired += files.repaired;
+    ret->ledger_completed = archive->opening.ledger_completed;
     closed = emlfs_archive_close(archive, rc == 0 ? err : NULL);
+    return rc < 0 ? rc : closed;
+}
+
+struct recovery {
+    const struct emlfs_archive_options *options;
+    struct rebuild_options make;
+    struct emlfs_check_totals *totals;
+    struct emlfs_err *err;
+};
+
+/* The ledger for recover; its tiles are made again when they are what is wrong with it. */
+static int recovery_ledger(struct recovery *recovery)
+{
+    struct archive_identity identity;
+    struct emlfs_clock system = emlfs_clock_system();
+    struct book book = {.path = recovery->make.path,
+                        .keys = recovery->make.keys,
+                        .identity = &identity,
+                        .clock =
+                            recovery->options->clock.now_ns ? recovery->options->clock : system};
+    struct emlfs_err found;
+    struct book_config config;
+    int rc = identity_read(book.path, book.keys, &identity, &found);
+
+    if (rc == 0)
+        rc = book_open(&book, &recovery->make.ledger, &found);
+    if (rc == -EBADMSG && book_config(&book, &config) == 0) {
+        if (emlfs_ledger_rebuild_tiles(&config.config, recovery->make.progress, NULL) == 0 &&
+            (rc = book_open(&book, &recovery->make.ledger, &found)) == 0)
+            recovery->totals->repaired++;
+        emlfs_wipe(&config.config.master, sizeof(config.config.master));
+    }
+    if (rc == 0)
+        return 0;
+    recovery->totals->errors++;
+    if (recovery->make.finding)
+        recovery->make.finding(recovery->make.arg, &found);
+    return rc == -ENOMEM ? rc : 0;
+}
+
+static int recovery_run(struct recovery *recovery)
+{
+    uint64_t opened;
+    int closed, rc = recovery_ledger(recovery);
+
+    if (rc < 0)
+        return emlfs_err_sys(recovery->err, -rc, MODULE, "ledger");
+    opened = recovery->make.ledger ? emlfs_ledger_size(recovery->make.ledger) : 0;
+    rc = rebuild_catalogs(&recovery->make, recovery->totals, recovery->err);
+    closed = book_close(recovery->make.ledger, opened, rc == 0 ? recovery->err : NULL);
     return rc < 0 ? rc : closed;
 }
 
@@ -346,20 +428,21 @@ int emlfs_archive_recover(const struct emlfs_archive_options *options,
                           void *arg, struct emlfs_check_totals *ret, struct emlfs_err *err)
 {
     struct archive_keys keys = {0};
-    const struct replay_options replay = {
-        .progress = progress, .finding = finding, .arg = arg, .totals = ret};
-    const struct rebuilt_options make = {
-        .path = options->path, .suffix = "new", .keys = &keys, .replay = &replay};
-    struct rebuilt *rebuilt = NULL;
+    struct recovery recovery = {.options = options,
+                                .make = {.path = options->path,
+                                         .keys = &keys,
+                                         .progress = progress,
+                                         .finding = finding,
+                                         .arg = arg},
+                                .totals = ret,
+                                .err = err};
     int lock = -1, rc = keys_open(options->path, options->recovery_key, &keys, err);
 
     memset(ret, 0, sizeof(*ret));
     if (rc == 0)
         rc = archive_lock(options->path, options->lock_wait_ms, &lock, err);
     if (rc == 0)
-        rc = rebuilt_make(&make, &rebuilt, err);
-    if (rc == 0)
-        rc = rebuilt_install(rebuilt, err);
+        rc = recovery_run(&recovery);
     archive_unlock(&lock);
     emlfs_wipe(&keys, sizeof(keys));
     return rc;

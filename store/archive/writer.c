@@ -3,7 +3,8 @@
  * The writer: appends records to the current store's packs and commits their rows. Everything here
  * runs under write_lock.
  *
- * Durability order: records appended → pack synced → rows committed with sync → acknowledged. Rows
+ * Durability order: records appended → pack synced → ledger appended and synced → rows committed
+ * with sync → acknowledged. Rows
  * are computed when their record is appended, so the mark written by a commit always covers exactly
  * the records whose rows it carries.
  *
@@ -13,16 +14,23 @@
 #include <stdlib.h>
 #include <sys/statvfs.h>
 
+#include "emlfs/base/cursor.h"
 #include "internal.h"
+#include "told.h"
 
 #define MODULE "archive"
-#define ROOM_MIN_BYTES (24u << 20) /* kept free for the catalogue's own writes */
+#define ROOM_MIN_BYTES (32u << 20) /* kept free for the catalogue's own writes and the ledger */
 
 struct writer {
     struct emlfs_pack_writer *pack;
     struct apply *apply;
     struct emlfs_packer *packer;
     _Atomic uint64_t pending_bytes; /* read by the committer without the lock */
+    struct told told;
+    int64_t act_ns;       /* time in the last EVENTS or MASTER record; 0: none since the commit */
+    struct emlfs_buf row; /* first row of a MASTER record nothing was told of yet */
+    bool row_cut;
+    struct emlfs_hash row_digest;
 };
 
 struct apply *writer_apply(struct emlfs_archive *archive)
@@ -54,6 +62,8 @@ int writer_begin(struct emlfs_archive *archive, struct emlfs_err *err)
     if (!writer)
         return emlfs_err_set(err, ENOMEM, MODULE, "out of memory");
     archive->writer = writer;
+    writer->told = TOLD_INIT;
+    writer->row = EMLFS_BUF_INIT(EMLFS_LEDGER_DATA_MAX_BYTES);
     rc = apply_new(&archive->state, &writer->apply);
     if (rc == 0)
         rc = emlfs_packer_new(archive->identity.settings.zstd_level, &writer->packer);
@@ -93,6 +103,8 @@ int writer_end(struct emlfs_archive *archive, struct emlfs_err *err)
     rc = pack_finish(archive, err);
     apply_free(writer->apply);
     emlfs_packer_free(writer->packer);
+    told_free(&writer->told);
+    emlfs_buf_wipe(&writer->row);
     free(writer);
     archive->writer = NULL;
     return rc;
@@ -125,6 +137,28 @@ int writer_append(struct emlfs_archive *archive, const struct emlfs_packed *pack
     return rc;
 }
 
+/* What writer_tell adds to records about this one. */
+static int act_keep(struct writer *writer, const struct applied *record)
+{
+    struct emlfs_cursor cur = emlfs_cursor_of(record->plain);
+    struct emlfs_span events;
+    struct events_head head;
+    int rc = 0;
+
+    emlfs_buf_clear(&writer->row);
+    if (record->type == EMLFS_RECORD_EVENTS) {
+        rc = events_decode(record->plain, &head, &events);
+        writer->act_ns = rc < 0 ? 0 : head.time_ns;
+    }
+    if (record->type == EMLFS_RECORD_MASTER) {
+        (void)emlfs_cursor_u8(&cur);
+        writer->act_ns = emlfs_cursor_svarint(&cur);
+        rc = told_row(emlfs_span_of(cur.pos, emlfs_cursor_left(&cur)), &writer->row,
+                      &writer->row_cut, &writer->row_digest);
+    }
+    return rc;
+}
+
 int writer_record(struct emlfs_archive *archive, enum emlfs_record_type type,
                   struct emlfs_span plain, struct emlfs_err *err)
 {
@@ -139,9 +173,23 @@ int writer_record(struct emlfs_archive *archive, enum emlfs_record_type type,
     if (rc < 0)
         return rc;
     rc = apply_record(archive->writer->apply, &record, err);
+    if (rc == 0 && (rc = act_keep(archive->writer, &record)) < 0)
+        emlfs_err_sys(err, -rc, MODULE, "record for the ledger");
     if (rc < 0)
         archive_fail(archive, err);
     return rc;
+}
+
+/* Records that wait, into the ledger. */
+static int told_commit(struct emlfs_archive *archive, struct emlfs_err *err)
+{
+    struct writer *writer = archive->writer;
+
+    writer->act_ns = 0;
+    emlfs_buf_clear(&writer->row);
+    if (writer->told.n == 0)
+        return 0;
+    return told_write(&writer->told, archive->ledger, err);
 }
 
 int writer_commit(struct emlfs_archive *archive, struct emlfs_err *err)
@@ -158,6 +206,8 @@ int writer_commit(struct emlfs_archive *archive, struct emlfs_err *err)
     if (end.count == 0)
         end = store->last_end;
     rc = emlfs_pack_writer_sync(writer->pack, err);
+    if (rc == 0)
+        rc = told_commit(archive, err);
     if (rc == 0)
         rc = apply_commit(writer->apply, store->rows.no, &end, err);
     if (rc < 0) {
@@ -188,6 +238,24 @@ int writer_roll_store(struct emlfs_archive *archive, struct emlfs_err *err)
 int writer_tell(struct emlfs_archive *archive, const struct emlfs_actor *actor,
                 const struct emlfs_ledger_record *record, struct emlfs_err *err)
 {
-    (void)archive, (void)actor, (void)record, (void)err;
-    return 0;
+    struct writer *writer = archive->writer;
+    struct emlfs_ledger_record told = told_by(actor, record);
+    int rc = archive_writable(archive, err);
+
+    if (rc < 0)
+        return rc;
+    if (told.time_ns == 0)
+        told.time_ns = writer->act_ns ? writer->act_ns : emlfs_archive_now_ns(archive);
+    if (told.data.len == 0 && writer->row.len > 0) {
+        told.data = emlfs_buf_view(&writer->row);
+        if (writer->row_cut && !told.has_digest) {
+            told.has_digest = true;
+            told.digest = writer->row_digest;
+        }
+    }
+    rc = told_add(&writer->told, &told, err);
+    emlfs_buf_clear(&writer->row);
+    if (rc < 0)
+        archive_fail(archive, err);
+    return rc;
 }

@@ -48,7 +48,9 @@ static int path_make(struct emlfs_intake *intake, struct emlfs_folder_id parent,
             emlfs_name_folder(emlfs_span_of(path, len), name, sizeof(name));
             if (ret->v == intake->top.v)
                 name_spare(name, sizeof(name));
-            int r = emlfs_archive_folder_make(intake->archive, *ret, intake->user, name, ret, err);
+            int r = emlfs_archive_folder_make(
+                intake->archive, NULL, &(struct emlfs_folder_wanted){*ret, intake->user, name}, ret,
+                err);
 
             if (r < 0)
                 return r;

@@ -7,6 +7,7 @@
 
 #include "emlfs/base/cursor.h"
 #include "emlfs/base/os.h"
+#include "emlfs/change.h"
 #include "engine.h"
 #include "search.h"
 
@@ -248,15 +249,20 @@ int emlfs_index_get_kinds(struct emlfs_index *index, unsigned *ret_kinds, struct
 int emlfs_index_set_kinds(struct emlfs_index *index, const struct emlfs_actor *actor,
                           unsigned kinds, struct emlfs_err *err)
 {
+    const struct emlfs_ledger_record record = {.kind = EMLFS_LEDGER_SETTING_CHANGED,
+                                               .object = kinds,
+                                               .name = emlfs_span_str("index kinds")};
+    struct emlfs_master_row row = {.kind = EMLFS_MASTER_INDEX, .key = kinds_key};
+    const struct emlfs_master_change change = {
+        .actor = actor, .record = &record, .rows = &row, .n = 1};
     struct emlfs_buf value EMLFS_BUF_CLEANUP = EMLFS_BUF_INIT(64);
     int rc;
 
-    (void)actor;
     if (kinds & ~EMLFS_KIND_ALL)
         return emlfs_err_set(err, EINVAL, MODULE, "no such kind of attachment");
     rc = emlfs_buf_append_varint(&value, kinds);
     if (rc < 0)
         return emlfs_err_sys(err, -rc, MODULE, "kinds of attachments");
-    return emlfs_archive_master_put(index->options.archive, EMLFS_MASTER_INDEX, kinds_key,
-                                    emlfs_buf_view(&value), err);
+    row.value = emlfs_buf_view(&value);
+    return emlfs_archive_master_change(index->options.archive, &change, err);
 }

@@ -3,7 +3,7 @@
  * Saved searches: master rows of kind Q (store/FORMAT.md 11), all of them in memory.
  *
  * I-SAVED-1  ids grow and are never used again: when the search with the highest id is removed, row
- *            0 first gets the number after it
+ *            0 gets the number after it in the same commit
  * I-SAVED-2  names of one user are different, ignoring case
  * I-SAVED-3  what is in memory is durable: the row is written first
  *
@@ -15,6 +15,7 @@
 #include <stdlib.h>
 
 #include "emlfs/base/cursor.h"
+#include "emlfs/change.h"
 #include "emlfs/name.h"
 #include "emlfs/saved.h"
 
@@ -95,33 +96,61 @@ static int row_decode(struct emlfs_span value, struct emlfs_saved_search *ret)
                : -EUCLEAN;
 }
 
-static int row_put(struct emlfs_saved *saved, uint32_t id, struct emlfs_span value,
-                   struct emlfs_err *err)
-{
-    const uint8_t key[4] = {(uint8_t)(id >> 24), (uint8_t)(id >> 16), (uint8_t)(id >> 8),
-                            (uint8_t)id};
+/* Who changes which search, and what the ledger says about it. */
+struct act {
+    const struct emlfs_actor *actor;
+    const struct emlfs_saved_search *search;
+    const char *what;
+};
 
-    return emlfs_archive_master_put(saved->archive, EMLFS_MASTER_SEARCH, emlfs_span_of(key, 4),
-                                    value, err);
+static struct emlfs_master_row row_of(uint32_t id, uint8_t key[4], struct emlfs_span value)
+{
+    for (unsigned i = 0; i < 4; i++)
+        key[i] = (uint8_t)(id >> (24 - 8 * i));
+    return (struct emlfs_master_row){
+        .kind = EMLFS_MASTER_SEARCH, .key = emlfs_span_of(key, 4), .value = value};
 }
 
-static int search_put(struct emlfs_saved *saved, const struct emlfs_saved_search *search,
-                      struct emlfs_err *err)
+static int rows_put(struct emlfs_saved *saved, const struct act *act,
+                    const struct emlfs_master_row *rows, size_t n, struct emlfs_err *err)
+{
+    const struct emlfs_ledger_record record = {.kind = EMLFS_LEDGER_SETTING_CHANGED,
+                                               .owner = act->search->user,
+                                               .object = act->search->id.v,
+                                               .name = emlfs_span_str(act->search->name),
+                                               .detail = emlfs_span_str(act->what)};
+    const struct emlfs_master_change change = {
+        .actor = act->actor, .record = &record, .rows = rows, .n = n};
+
+    return emlfs_archive_master_change(saved->archive, &change, err);
+}
+
+static int search_put(struct emlfs_saved *saved, const struct act *act, struct emlfs_err *err)
 {
     struct emlfs_buf value EMLFS_BUF_CLEANUP = EMLFS_BUF_INIT(ROW_MAX_BYTES);
-    int rc = row_encode(search, &value);
+    struct emlfs_master_row row;
+    uint8_t key[4];
+    int rc = row_encode(act->search, &value);
 
-    return rc < 0 ? emlfs_err_sys(err, -rc, MODULE, "search \"%s\"", search->name)
-                  : row_put(saved, search->id.v, emlfs_buf_view(&value), err);
+    if (rc < 0)
+        return emlfs_err_sys(err, -rc, MODULE, "search \"%s\"", act->search->name);
+    row = row_of(act->search->id.v, key, emlfs_buf_view(&value));
+    return rows_put(saved, act, &row, 1, err);
 }
 
-static int counter_put(struct emlfs_saved *saved, uint32_t next, struct emlfs_err *err)
+/* Its row goes; row 0 keeps the number behind it when it was the last. */
+static int search_drop(struct emlfs_saved *saved, const struct act *act, struct emlfs_err *err)
 {
     struct emlfs_buf value EMLFS_BUF_CLEANUP = EMLFS_BUF_INIT(16);
-    int rc = emlfs_buf_append_varint(&value, next);
+    struct emlfs_master_row rows[2];
+    uint8_t keys[2][4];
+    int rc = emlfs_buf_append_varint(&value, saved->next_id);
 
-    return rc < 0 ? emlfs_err_sys(err, -rc, MODULE, "saved searches")
-                  : row_put(saved, 0, emlfs_buf_view(&value), err);
+    if (rc < 0)
+        return emlfs_err_sys(err, -rc, MODULE, "saved searches");
+    rows[0] = row_of(act->search->id.v, keys[0], (struct emlfs_span){0});
+    rows[1] = row_of(0, keys[1], emlfs_buf_view(&value));
+    return rows_put(saved, act, rows, act->search->id.v + 1 == saved->next_id ? 2 : 1, err);
 }
 
 /* ---- the list */
@@ -317,9 +346,10 @@ static int count_check(const struct emlfs_saved *saved, uint16_t user, struct em
 
 /* ---- changes */
 
-static int add_locked(struct emlfs_saved *saved, struct emlfs_saved_search *search,
-                      struct emlfs_err *err)
+static int add_locked(struct emlfs_saved *saved, const struct emlfs_actor *actor,
+                      struct emlfs_saved_search *search, struct emlfs_err *err)
 {
+    const struct act act = {.actor = actor, .search = search, .what = "search saved"};
     struct emlfs_saved_search *kept;
     int rc = count_check(saved, search->user.v, err);
 
@@ -335,7 +365,7 @@ static int add_locked(struct emlfs_saved *saved, struct emlfs_saved_search *sear
         return emlfs_err_sys(err, ENOMEM, MODULE, "search \"%s\"", search->name);
     search->id.v = saved->next_id;
     search->created_ns = search->changed_ns = emlfs_archive_now_ns(saved->archive);
-    rc = search_put(saved, search, err);
+    rc = search_put(saved, &act, err);
     if (rc < 0) {
         free(kept);
         return rc;
@@ -353,13 +383,12 @@ int emlfs_saved_add(struct emlfs_saved *saved, const struct emlfs_actor *actor,
 {
     int rc = name_check(search->name, err);
 
-    (void)actor;
     if (rc == 0)
         rc = query_check(search->query, search->form, err);
     if (rc < 0)
         return rc;
     pthread_mutex_lock(&saved->write_lock);
-    rc = add_locked(saved, search, err);
+    rc = add_locked(saved, actor, search, err);
     pthread_mutex_unlock(&saved->write_lock);
     return rc;
 }
@@ -374,17 +403,17 @@ static int find_locked(const struct emlfs_saved *saved, struct emlfs_saved_id id
 int emlfs_saved_remove(struct emlfs_saved *saved, const struct emlfs_actor *actor,
                        struct emlfs_saved_id id, struct emlfs_err *err)
 {
+    struct act act = {.actor = actor, .what = "saved search removed"};
     struct emlfs_saved_search *gone = NULL;
     size_t at;
     int rc;
 
-    (void)actor;
     pthread_mutex_lock(&saved->write_lock);
     rc = find_locked(saved, id, &at, err);
-    if (rc == 0 && id.v + 1 == saved->next_id)
-        rc = counter_put(saved, saved->next_id, err);
-    if (rc == 0)
-        rc = row_put(saved, id.v, (struct emlfs_span){0}, err);
+    if (rc == 0) {
+        act.search = saved->v[at];
+        rc = search_drop(saved, &act, err);
+    }
     if (rc == 0) {
         pthread_mutex_lock(&saved->lock);
         gone = saved->v[at];
@@ -400,13 +429,13 @@ int emlfs_saved_remove(struct emlfs_saved *saved, const struct emlfs_actor *acto
 }
 
 /* changed replaces the search at index at. */
-static int replace_locked(struct emlfs_saved *saved, size_t at, struct emlfs_saved_search *changed,
-                          struct emlfs_err *err)
+static int replace_locked(struct emlfs_saved *saved, const struct act *act, size_t at,
+                          struct emlfs_saved_search *changed, struct emlfs_err *err)
 {
     int rc;
 
     changed->changed_ns = emlfs_archive_now_ns(saved->archive);
-    rc = search_put(saved, changed, err);
+    rc = search_put(saved, act, err);
     if (rc == 0) {
         pthread_mutex_lock(&saved->lock);
         *saved->v[at] = *changed;
@@ -420,9 +449,9 @@ int emlfs_saved_rename(struct emlfs_saved *saved, const struct emlfs_actor *acto
 {
     struct emlfs_saved_search changed;
     size_t at;
+    const struct act act = {.actor = actor, .search = &changed, .what = "saved search renamed"};
     int rc = name_check(name, err);
 
-    (void)actor;
     if (rc < 0)
         return rc;
     pthread_mutex_lock(&saved->write_lock);
@@ -432,7 +461,7 @@ int emlfs_saved_rename(struct emlfs_saved *saved, const struct emlfs_actor *acto
     if (rc == 0) {
         changed = *saved->v[at];
         snprintf(changed.name, sizeof(changed.name), "%s", name);
-        rc = replace_locked(saved, at, &changed, err);
+        rc = replace_locked(saved, &act, at, &changed, err);
     }
     pthread_mutex_unlock(&saved->write_lock);
     return rc;
@@ -444,9 +473,10 @@ int emlfs_saved_set_query(struct emlfs_saved *saved, const struct emlfs_actor *a
 {
     struct emlfs_saved_search changed;
     size_t at;
+    const struct act act = {
+        .actor = actor, .search = &changed, .what = "query of a saved search changed"};
     int rc = query_check(query->text, query->form, err);
 
-    (void)actor;
     if (rc < 0)
         return rc;
     pthread_mutex_lock(&saved->write_lock);
@@ -455,7 +485,7 @@ int emlfs_saved_set_query(struct emlfs_saved *saved, const struct emlfs_actor *a
         changed = *saved->v[at];
         changed.form = query->form;
         snprintf(changed.query, sizeof(changed.query), "%s", query->text);
-        rc = replace_locked(saved, at, &changed, err);
+        rc = replace_locked(saved, &act, at, &changed, err);
     }
     pthread_mutex_unlock(&saved->write_lock);
     return rc;

@@ -307,11 +307,11 @@ static int no_such_user(const char *name, struct emlfs_err *err)
 static int user_complete(struct emlfs_archive *archive, const struct act *act,
                          struct emlfs_user *user, struct emlfs_err *err)
 {
-    const struct emlfs_folder_id root = {0};
+    const struct emlfs_folder_wanted wanted = {.user = user->id, .name = user->name};
     struct emlfs_folder_id id;
     struct emlfs_folder folder;
 
-    int r = emlfs_archive_folder_make(archive, root, user->id, user->name, &id, err);
+    int r = emlfs_archive_folder_make(archive, NULL, &wanted, &id, err);
     if (r < 0)
         return r;
     r = emlfs_archive_folder_get(archive, id, &folder, err);

@@ -134,8 +134,9 @@ static int writer_user(struct writer *writer, struct emlfs_archive *archive, str
     for (unsigned i = 0; rc >= 0 && i < CRASH_FOLDERS; i++) {
         char name[32];
         snprintf(name, sizeof(name), "Folder %u", i);
-        rc = emlfs_archive_folder_make(archive, user.archive, user.id, name, &writer->folders[i],
-                                       err);
+        rc = emlfs_archive_folder_make(archive, NULL,
+                                       &(struct emlfs_folder_wanted){user.archive, user.id, name},
+                                       &writer->folders[i], err);
     }
     return rc;
 }
@@ -225,9 +226,12 @@ static int events_run(struct emlfs_archive *archive, struct emlfs_err *err)
     if (rc == 0)
         rc = emlfs_user_remove(archive, NULL, "fourth", err);
     if (rc == 0)
-        rc = emlfs_archive_folder_make(archive, crash.archive, crash.id, "Projekte", &folder, err);
+        rc = emlfs_archive_folder_make(
+            archive, NULL, &(struct emlfs_folder_wanted){crash.archive, crash.id, "Projekte"},
+            &folder, err);
     if (rc == 0)
-        rc = emlfs_archive_folder_make(archive, folder, crash.id, "Größe", &inner, err);
+        rc = emlfs_archive_folder_make(
+            archive, NULL, &(struct emlfs_folder_wanted){folder, crash.id, "Größe"}, &inner, err);
     if (rc == 0)
         rc = emlfs_archive_folder_rename(archive, folder, "Projects", err);
     return rc;

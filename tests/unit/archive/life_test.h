@@ -204,7 +204,8 @@ static inline struct emlfs_folder_id life_folder(struct life *life, struct emlfs
                                                  struct emlfs_user_id user, const char *name)
 {
     struct emlfs_folder_id id;
-    must(emlfs_archive_folder_make(life->archive, parent, user, name, &id, NULL));
+    must(emlfs_archive_folder_make(life->archive, NULL,
+                                   &(struct emlfs_folder_wanted){parent, user, name}, &id, NULL));
     return id;
 }
 

@@ -376,7 +376,8 @@ static void *folder_thread(void *arg)
     struct watch_test *test = arg;
     struct emlfs_folder_id id;
 
-    must(emlfs_archive_folder_make(test->archive, (struct emlfs_folder_id){0}, USER, "held", &id,
+    must(emlfs_archive_folder_make(test->archive, NULL,
+                                   &(struct emlfs_folder_wanted){.user = USER, .name = "held"}, &id,
                                    NULL));
     return NULL;
 }

@@ -471,7 +471,8 @@ static void test_folders(void **state)
     life_open(life);
     top = life_top(life, USER);
     a = life_folder(life, top, USER, "Entwürfe");
-    must(emlfs_archive_folder_make(life->archive, top, USER, "ENTWÜRFE", &again, NULL));
+    must(emlfs_archive_folder_make(
+        life->archive, NULL, &(struct emlfs_folder_wanted){top, USER, "ENTWÜRFE"}, &again, NULL));
     assert_int_equal(a.v, again.v);
     must(emlfs_archive_folder_lookup(life->archive, top, "Entwürfe", &folder, NULL));
     assert_int_equal(folder.parent.v, top.v);
@@ -479,7 +480,9 @@ static void test_folders(void **state)
                      -ENOENT);
     static const char *const bad[] = {"", ".", "..", "a/b", "CON", " x", "x."};
     for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-        assert_int_equal(emlfs_archive_folder_make(life->archive, top, USER, bad[i], &again, &err),
+        assert_int_equal(emlfs_archive_folder_make(life->archive, NULL,
+                                                   &(struct emlfs_folder_wanted){top, USER, bad[i]},
+                                                   &again, &err),
                          -EINVAL);
         assert_int_equal(emlfs_archive_folder_rename(life->archive, a, bad[i], &err), -EINVAL);
     }

@@ -79,7 +79,9 @@ static void *maker_main(void *arg)
         char name[40];
         struct emlfs_folder_id id;
         snprintf(name, sizeof(name), "made meanwhile %u", i % 100);
-        if (emlfs_archive_folder_make(crowd->life->archive, crowd->top, USER, name, &id, NULL) < 0)
+        if (emlfs_archive_folder_make(crowd->life->archive, NULL,
+                                      &(struct emlfs_folder_wanted){crowd->top, USER, name}, &id,
+                                      NULL) < 0)
             atomic_fetch_add(&crowd->failures, 1);
     }
     return NULL;

@@ -129,13 +129,14 @@ static struct emlfs_folder *fake_folder(struct emlfs_archive *archive, const cha
     return NULL;
 }
 
-int emlfs_archive_folder_make(struct emlfs_archive *archive, struct emlfs_folder_id parent,
-                              struct emlfs_user_id user, const char *name,
+int emlfs_archive_folder_make(struct emlfs_archive *archive, const struct emlfs_actor *actor,
+                              const struct emlfs_folder_wanted *wanted,
                               struct emlfs_folder_id *ret_id, struct emlfs_err *err)
 {
-    struct emlfs_folder *folder = fake_folder(archive, name);
+    struct emlfs_folder *folder = fake_folder(archive, wanted->name);
 
-    assert_int_equal(parent.v, 0);
+    (void)actor;
+    assert_int_equal(wanted->parent.v, 0);
     if (!folder) {
         int r = fake_change(archive, err);
         if (r < 0)
@@ -143,8 +144,8 @@ int emlfs_archive_folder_make(struct emlfs_archive *archive, struct emlfs_folder
         assert_true(archive->folder_count < FAKE_FOLDERS);
         folder = &archive->folders[archive->folder_count++];
         folder->id.v = archive->folder_count;
-        folder->user = user;
-        snprintf(folder->name, sizeof(folder->name), "%s", name);
+        folder->user = wanted->user;
+        snprintf(folder->name, sizeof(folder->name), "%s", wanted->name);
     }
     *ret_id = folder->id;
     return 0;

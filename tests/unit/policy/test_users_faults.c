@@ -87,9 +87,8 @@ static void a_refused_folder_takes_the_name_back(void **state)
     struct emlfs_user user;
 
     add(archive, "alice", EMLFS_USER_ADMIN);
-    assert_int_equal(emlfs_archive_folder_make(archive, (struct emlfs_folder_id){0},
-                                               (struct emlfs_user_id){9}, "mallory", &id, NULL),
-                     0);
+    const struct emlfs_folder_wanted mallory = {.user = {9}, .name = "mallory"};
+    assert_int_equal(emlfs_archive_folder_make(archive, NULL, &mallory, &id, NULL), 0);
     assert_int_equal(emlfs_user_rename(archive, NULL, "alice", "Mallory", NULL), -EEXIST);
     assert_int_equal(emlfs_user_by_name(archive, "alice", &user, NULL), 0);
     assert_int_equal(

@@ -73,13 +73,18 @@ static void make_users(struct fixture *f, struct emlfs_err *err)
           err);
     check(emlfs_user_add(f->archive, NULL, &(struct emlfs_user_new){"bob", "bin", 0}, &f->bob, err),
           err);
-    check(emlfs_archive_folder_make(f->archive, f->alice.archive, f->alice.id, "Inbox", &f->inbox,
-                                    err),
+    check(emlfs_archive_folder_make(
+              f->archive, NULL,
+              &(struct emlfs_folder_wanted){f->alice.archive, f->alice.id, "Inbox"}, &f->inbox,
+              err),
           err);
-    check(emlfs_archive_folder_make(f->archive, f->inbox, f->alice.id, "Below", &f->below, err),
+    check(emlfs_archive_folder_make(f->archive, NULL,
+                                    &(struct emlfs_folder_wanted){f->inbox, f->alice.id, "Below"},
+                                    &f->below, err),
           err);
-    check(emlfs_archive_folder_make(f->archive, f->bob.archive, f->bob.id, "Inbox", &f->bob_inbox,
-                                    err),
+    check(emlfs_archive_folder_make(
+              f->archive, NULL, &(struct emlfs_folder_wanted){f->bob.archive, f->bob.id, "Inbox"},
+              &f->bob_inbox, err),
           err);
 }
 

@@ -120,8 +120,10 @@ static int setup(void **state)
     check(
         emlfs_user_add(f->archive, NULL, &(struct emlfs_user_new){"bob", "bin", 0}, &f->bob, &err),
         &err);
-    check(emlfs_archive_folder_make(f->archive, f->alice.archive, f->alice.id, "Inbox", &f->inbox,
-                                    &err),
+    check(emlfs_archive_folder_make(
+              f->archive, NULL,
+              &(struct emlfs_folder_wanted){f->alice.archive, f->alice.id, "Inbox"}, &f->inbox,
+              &err),
           &err);
     emlfs_bindings_refresh(f->bindings);
     check(emlfs_saved_open(f->archive, &f->saved, &err), &err);
