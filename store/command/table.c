@@ -363,7 +363,8 @@ const struct emlfs_command emlfs_commands[] = {
              "(6y) from the day they were archived, or the one that --start names; year-end is "
              "the end of the year of receipt. With --auto-delete they are deleted then. A query "
              "names no folder, excludes no field and has no relative date.\n\n"
-             "A message that no policy matches may be deleted by those who have the right. "
+             "A policy that deletes, behind one that only keeps, loosens: see policy set. A "
+             "message that no policy matches may be deleted by those who have the right. "
              "MailStore calls this: SetRetentionPolicies.",
      .args = emlfs_args_policy_add,
      .right = EMLFS_RIGHT_ADMIN,

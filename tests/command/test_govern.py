@@ -326,14 +326,14 @@ class Holds(GovernTest):
         path = self.message()
         self.emlfs("hold place", "Case", code=1)
         self.emlfs("hold place", "Case", "--all", "--query", "x", code=1)
-        self.emlfs("hold place", "Case", "--message", "000zzz", code=2)
+        self.emlfs("hold place", "Case", "--message", "000vvv", code=2)
         row = self.row("hold place", "Case", "--message", path, "--reason", "a suit")
         self.assertEqual((row["scope"], row["placed_by"], row["reason"]),
                          ("messages", "anna", "a suit"))
         self.emlfs("hold place", "Case", "--all", code=2)
         other = self.rows("search", "subject:koln")[0]["path"]
         self.emlfs("hold add", "Case", other, path)
-        self.emlfs("hold add", "Case", "000zzz", code=2)
+        self.emlfs("hold add", "Case", "000vvv", code=2)
         self.emlfs("hold place", "Words", "--query", "from:bob")
         self.emlfs("hold add", "Words", other, code=1)
         self.emlfs("hold place", "Bad", "--query", "subject:\"open", code=1)

@@ -298,7 +298,10 @@ static void test_policies(void **state)
     OK(RUN(g, ADMIN, "policy", "add", "Tax", "--period", "10y", "--query", "subject:invoice",
            "--start", "year-end"));
     assert_string_equal(text_at(g, 0, "start"), "year-end");
-    OK(RUN(g, ADMIN, "policy", "add", "All", "--period", "90d", "--auto-delete"));
+    /* What only was kept would be deleted: looser, too. */
+    assert_int_equal(RUN(g, ADMIN, "policy", "add", "All", "--period", "90d", "--auto-delete"),
+                     -EINVAL);
+    OK(RUN(g, ADMIN, "policy", "add", "All", "--period", "90d", "--auto-delete", "--reason", "r"));
     OK(RUN(g, ADMIN, "policy", "add", "Third", "--period", "18m"));
     OK(RUN(g, AUDITOR, "policy", "list"));
     assert_int_equal(rows_n(g), 3);
@@ -368,7 +371,7 @@ static void test_holds(void **state)
     OK(RUN(g, ADMIN, "hold", "place", "Case", "--query", "from:bob", "--reason", "suit"));
     assert_int_equal(RUN(g, ADMIN, "hold", "place", "Case", "--all"), -EEXIST);
     OK(RUN(g, ADMIN, "hold", "place", "Everything", "--all"));
-    assert_int_equal(RUN(g, ADMIN, "hold", "place", "One", "--message", "zzzzzz"), -ENOENT);
+    assert_int_equal(RUN(g, ADMIN, "hold", "place", "One", "--message", "000vvv"), -ENOENT);
     OK(RUN(g, AUDITOR, "hold", "list"));
     assert_int_equal(rows_n(g), 2);
     assert_string_equal(text_at(g, 0, "scope"), "query");
