@@ -184,6 +184,8 @@ int control_import(struct control_session *session, struct json_object *args,
 {
     struct emlfs_intake_options options = {.archive = session->options->archive,
                                            .bindings = session->options->bindings,
+                                           .rules = session->options->rules,
+                                           .ledger_source = EMLFS_LEDGER_SOCKET,
                                            .subject = session->subject,
                                            .user = text_argument(args, "user"),
                                            .base_folder = text_argument(args, "base_folder"),

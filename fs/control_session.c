@@ -105,6 +105,8 @@ static int command_serve(struct control_session *session, const char *name,
         .step = session_step, .arg = session, .cancel = &session->cancel};
     struct emlfs_call call = {.archive = session->options->archive,
                               .bindings = session->options->bindings,
+                              .rules = session->options->rules,
+                              .source = EMLFS_LEDGER_SOCKET,
                               .index = session->options->index,
                               .saved = session->options->saved,
                               .subject = session->subject,

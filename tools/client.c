@@ -9,28 +9,14 @@
 #include "emlfs/base/os.h"
 
 #define LOCK_WAIT_MS 3000
-#define KEY_FILE_MAX_BYTES 4096
 
 /* ---- recovery key */
-
-static int key_read(const char *file, struct emlfs_buf *buf)
-{
-    if (strcmp(file, "-") != 0)
-        return emlfs_os_read_file(file, buf);
-
-    int r = emlfs_buf_reserve(buf, KEY_FILE_MAX_BYTES);
-    ssize_t n = r < 0 ? r : emlfs_os_read_full(STDIN_FILENO, buf->data, KEY_FILE_MAX_BYTES);
-
-    if (n >= 0)
-        buf->len = (size_t)n;
-    return n < 0 ? (int)n : 0;
-}
 
 /* The key is the file's text without the blanks around it. */
 static int place_key(struct place *place, const char *file, struct emlfs_err *err)
 {
-    struct emlfs_buf buf = EMLFS_BUF_INIT(KEY_FILE_MAX_BYTES);
-    int r = file ? key_read(file, &buf) : 0;
+    struct emlfs_buf buf = EMLFS_BUF_INIT(SECRET_FILE_MAX_BYTES);
+    int r = file ? secret_read(file, &buf) : 0;
     size_t from = 0, to = buf.len;
 
     if (r < 0)
@@ -50,18 +36,6 @@ static int place_key(struct place *place, const char *file, struct emlfs_err *er
 
 /* ---- places */
 
-static int place_open(struct place *place, struct emlfs_err *err)
-{
-    int r = emlfs_archive_open(&place->options, &place->archive, err);
-
-    if (r == 0) {
-        r = emlfs_bindings_new(place->archive, &place->bindings);
-        if (r < 0)
-            emlfs_err_sys(err, -r, "client", "users");
-    }
-    return r;
-}
-
 static void place_notice(void *arg, const char *text)
 {
     meter_end(arg);
@@ -75,6 +49,28 @@ int place_index(struct place *place, struct meter *meter, struct emlfs_err *err)
     return r < 0
                ? r
                : emlfs_command_index_open(place->archive, place_notice, meter, &place->index, err);
+}
+
+/* The index before the rules: whether a query matches is its answer. */
+static int place_open(struct place *place, bool with_index, struct meter *meter,
+                      struct emlfs_err *err)
+{
+    struct emlfs_rules_options options = {0};
+    int r = emlfs_archive_open(&place->options, &place->archive, err);
+
+    if (r < 0)
+        return r;
+    r = emlfs_bindings_new(place->archive, &place->bindings);
+    if (r < 0)
+        return emlfs_err_sys(err, -r, "client", "users");
+    if (with_index)
+        r = place_index(place, meter, err);
+    if (r < 0)
+        return r;
+    options.archive = place->archive;
+    options.bindings = place->bindings;
+    options.index = place->index;
+    return emlfs_rules_open(&options, &place->rules, err);
 }
 
 int place_find(struct place *place, const struct emlfs_cli *cli, struct meter *meter,
@@ -93,12 +89,10 @@ int place_find(struct place *place, const struct emlfs_cli *cli, struct meter *m
     r = emlfs_remote_connect(cli->archive, &place->fd, err);
     if (r != -ENOENT || (cli->command->flags & EMLFS_COMMAND_CLOSED))
         return r == -ENOENT ? 0 : r;
-    r = place_open(place, err);
+    r = place_open(place, cli->command->flags & EMLFS_COMMAND_INDEX, meter, err);
     /* Somebody may have mounted it just now. */
     if (r == -EBUSY && emlfs_remote_connect(cli->archive, &place->fd, NULL) == 0)
         r = 0;
-    if (r == 0 && place->archive && (cli->command->flags & EMLFS_COMMAND_INDEX))
-        r = place_index(place, meter, err);
     return r;
 }
 
@@ -107,6 +101,7 @@ int place_leave(struct place *place, struct emlfs_err *err)
     int closed, r = 0;
 
     emlfs_os_close(&place->fd);
+    emlfs_rules_close(place->rules);
     if (place->index)
         r = emlfs_index_close(place->index, err);
     emlfs_saved_close(place->saved);
@@ -170,6 +165,7 @@ static int call_run(const struct emlfs_cli *cli, struct client *client, struct e
         r = place_find(&place, cli, &client->meter, err);
     call->archive = place.archive;
     call->bindings = place.bindings;
+    call->rules = place.rules;
     call->index = place.index;
     call->saved = place.saved;
     call->closed = cli->command->flags & EMLFS_COMMAND_CLOSED ? &place.options : NULL;
@@ -187,19 +183,25 @@ int client_run(const struct emlfs_cli *cli)
 {
     struct client client;
     struct emlfs_err err = {0};
-    struct emlfs_call call = {.subject = {.uid = getuid(), .gid = getgid()},
+    struct emlfs_call call = {.source = EMLFS_LEDGER_COMMAND,
+                              .subject = {.uid = getuid(), .gid = getgid()},
                               .args = cli->args,
                               .row = client_row,
                               .bytes = client_bytes,
                               .notice = client_notice,
                               .arg = &client};
 
+    if (secrets_fill(cli, &err) < 0) {
+        complain_err(&err);
+        return exit_code(-err.code, 0);
+    }
     output_begin(&client.out, cli);
     meter_begin(&client.meter, cli->quiet, interrupt_watch());
     call.progress = &client.meter.progress;
 
     int r = call_run(cli, &client, &call, &err);
 
+    emlfs_args_wipe(cli->command, cli->args);
     meter_end(&client.meter);
     int written = output_end(&client.out);
 

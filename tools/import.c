@@ -170,6 +170,8 @@ static int source_here(struct import *import, struct place *place, const struct 
 {
     struct emlfs_intake_options options = {.archive = place->archive,
                                            .bindings = place->bindings,
+                                           .rules = place->rules,
+                                           .ledger_source = EMLFS_LEDGER_COMMAND,
                                            .subject = {.uid = getuid(), .gid = getgid()},
                                            .user = import->user,
                                            .base_folder = source->base,

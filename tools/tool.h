@@ -50,12 +50,25 @@ void meter_end(struct meter *meter);
 
 const atomic_bool *interrupt_watch(void);
 
+/* ---- secret.c: passwords and keys, which never are in the arguments */
+
+#define SECRET_FILE_MAX_BYTES 4096u
+/* All of file, "-": standard input. To be wiped. -errno. */
+int secret_read(const char *file, struct emlfs_buf *ret);
+/*
+ * Put the secrets that the command wants into its arguments: a line of the file that NAME-file
+ * names, otherwise asked for on the terminal without echo. EINVAL: no terminal, or they are not the
+ * same; ECANCELED.
+ */
+int secrets_fill(const struct emlfs_cli *cli, struct emlfs_err *err);
+
 /* ---- client.c: where a command runs */
 
 struct place {
     int fd;                        /* >= 0: connected to the mount process */
     struct emlfs_archive *archive; /* otherwise opened here; both empty for a closed archive */
     struct emlfs_bindings *bindings;
+    struct emlfs_rules *rules;
     struct emlfs_index *index; /* of archive, for commands that need it, and import */
     struct emlfs_saved *saved;
     struct emlfs_archive_options options;

@@ -44,6 +44,12 @@ int emlfs_cli_usage(const struct emlfs_command *command, struct emlfs_buf *out);
 int emlfs_cli_man(struct emlfs_buf *out);
 int emlfs_cli_completion(struct emlfs_buf *out);
 
+/* Is it an option of the command line, shown in help? Secrets are not. */
+static inline bool emlfs_cli_is_option(const struct emlfs_arg *arg)
+{
+    return !(arg->flags & (EMLFS_ARG_POSITIONAL | EMLFS_ARG_SECRET));
+}
+
 /* The options every command takes, in the form of the table; ends with name NULL. */
 extern const struct emlfs_arg emlfs_cli_globals[];
 

@@ -27,6 +27,12 @@ enum emlfs_arg_kind {
 };
 #define EMLFS_ARG_REQUIRED 1u
 #define EMLFS_ARG_POSITIONAL 2u /* in table order; a LIST takes the rest */
+/*
+ * Never on the command line and shown nowhere: the client reads it from the file that NAME-file
+ * names, or asks for it on the terminal, when emlfs_args_secret_wanted. The runner wipes it.
+ */
+#define EMLFS_ARG_SECRET 4u
+#define EMLFS_ARG_TWICE 8u /* of a secret: it is new, so it is asked for twice */
 
 struct emlfs_arg {
     const char *name; /* long option without dashes, or the positional's NAME */
@@ -40,7 +46,8 @@ struct emlfs_arg {
 enum emlfs_right {
     EMLFS_RIGHT_ANYONE, /* the handler checks by object */
     EMLFS_RIGHT_ADMIN,
-    EMLFS_RIGHT_LOCAL, /* no archive involved, or it does not exist yet (init) */
+    EMLFS_RIGHT_OFFICE, /* administrators and auditors: to look at what governs the archive */
+    EMLFS_RIGHT_LOCAL,  /* no archive involved, or it does not exist yet (init) */
 };
 #define EMLFS_COMMAND_ARCHIVE 1u /* needs an open archive (-a is added) */
 #define EMLFS_COMMAND_WRITES 2u
@@ -53,6 +60,8 @@ enum emlfs_right {
 #define EMLFS_COMMAND_ONE 64u /* one result row: shown as "name: value" lines */
 #define EMLFS_COMMAND_BYTES 128u /* writes bytes instead of rows (message get) */
 #define EMLFS_COMMAND_INDEX 256u /* needs the index and the saved searches */
+/* Nothing it calls is recorded, so the runner records COMMAND_RUN with its name and outcome. */
+#define EMLFS_COMMAND_RECORD 512u
 
 struct emlfs_control_options;
 
@@ -66,6 +75,7 @@ struct emlfs_call {
     struct emlfs_index *index;                  /* with EMLFS_COMMAND_INDEX, else perhaps NULL */
     struct emlfs_saved *saved;                  /* NULL exactly when index is */
     struct emlfs_subject subject;
+    struct emlfs_who who;     /* subject, as rules know it; set by emlfs_command_run */
     struct json_object *args; /* checked against the table: strings, numbers, arrays */
     const struct emlfs_progress *progress;
     const struct emlfs_control_options *mount; /* in the mount process; NULL elsewhere */
@@ -94,7 +104,10 @@ struct emlfs_command {
 
 extern const struct emlfs_command emlfs_commands[]; /* ends with name NULL */
 const struct emlfs_command *emlfs_command_find(const char *name);
-/* Authorise (EACCES) and run. Any thread; the archive serialises what it must. */
+/*
+ * Authorise (EACCES), run, record a refusal. Secrets in args are wiped then. Any thread; the
+ * archive serialises what it must.
+ */
 int emlfs_command_run(const struct emlfs_command *command, struct emlfs_call *call,
                       struct emlfs_err *err);
 
@@ -112,6 +125,11 @@ bool emlfs_args_flag(struct json_object *args, const char *name);
 uint64_t emlfs_args_number(struct json_object *args, const char *name, uint64_t otherwise);
 /* Borrowed array of strings, NULL when not given. */
 struct json_object *emlfs_args_list(struct json_object *args, const char *name);
+/* Does the command, with the other arguments as they are, need this secret of its? */
+bool emlfs_args_secret_wanted(const struct emlfs_command *command, const struct emlfs_arg *secret,
+                              struct json_object *args);
+/* Overwrite the secrets in args; they stay there, empty of meaning. */
+void emlfs_args_wipe(const struct emlfs_command *command, struct json_object *args);
 
 /*
  * Open the search index of an archive with the importers' extractors: for the mount process and for

@@ -2,6 +2,8 @@
 /* Checking and reading of a command's arguments. */
 #include "emlfs/command.h"
 
+#include "emlfs/base/crypto.h"
+
 static const struct emlfs_arg *arg_find(const struct emlfs_command *command, const char *name)
 {
     for (const struct emlfs_arg *arg = command->args; arg && arg->name; arg++)
@@ -106,4 +108,42 @@ uint64_t emlfs_args_number(struct json_object *args, const char *name, uint64_t 
 struct json_object *emlfs_args_list(struct json_object *args, const char *name)
 {
     return json_object_object_get(args, name);
+}
+
+/* A secret is needed unless one of these says no. */
+static const struct {
+    const char *command, *secret, *arg;
+    const char *value; /* arg must have it; NULL: arg must not be given */
+} secret_rules[] = {
+    {"user password", "old-password", "NAME", NULL},
+    {"user password", "password", "clear", NULL},
+    {"privilege access", "password", "SWITCH", "on"},
+};
+
+bool emlfs_args_secret_wanted(const struct emlfs_command *command, const struct emlfs_arg *secret,
+                              struct json_object *args)
+{
+    for (size_t i = 0; i < sizeof(secret_rules) / sizeof(secret_rules[0]); i++) {
+        struct json_object *given = json_object_object_get(args, secret_rules[i].arg);
+        const char *value = secret_rules[i].value;
+
+        if (strcmp(secret_rules[i].command, command->name) != 0 ||
+            strcmp(secret_rules[i].secret, secret->name) != 0)
+            continue;
+        if (value ? !given || strcmp(json_object_get_string(given), value) != 0 : given != NULL)
+            return false;
+    }
+    return true;
+}
+
+void emlfs_args_wipe(const struct emlfs_command *command, struct json_object *args)
+{
+    for (const struct emlfs_arg *arg = command->args; arg && arg->name; arg++) {
+        struct json_object *value = json_object_object_get(args, arg->name);
+
+        /* json-c hands out its own bytes of a string, and has no way to wipe them. */
+        if ((arg->flags & EMLFS_ARG_SECRET) && json_object_is_type(value, json_type_string))
+            emlfs_wipe((char *)json_object_get_string(value),
+                       (size_t)json_object_get_string_len(value));
+    }
 }

@@ -111,7 +111,7 @@ static const struct emlfs_arg *option_find(const struct emlfs_arg *args, const c
                                            size_t len, char letter)
 {
     for (; args && args->name; args++) {
-        if (args->flags & EMLFS_ARG_POSITIONAL)
+        if (!emlfs_cli_is_option(args))
             continue;
         if (letter ? args->letter == letter
                    : strlen(args->name) == len && strncmp(args->name, name, len) == 0)
@@ -176,56 +176,75 @@ static const struct emlfs_arg *positional_first(const struct emlfs_command *comm
     return arg && arg->name ? arg : NULL;
 }
 
-/* True when some command begins with this word and a blank. */
-static bool group_exists(const char *word)
+/* True when some command begins with these words and a blank. */
+static bool group_exists(const char *words)
 {
-    size_t len = strlen(word);
+    size_t len = strlen(words);
 
     for (const struct emlfs_command *command = emlfs_commands; command->name; command++)
-        if (strncmp(command->name, word, len) == 0 && command->name[len] == ' ')
+        if (strncmp(command->name, words, len) == 0 && command->name[len] == ' ')
             return true;
     return false;
 }
 
-static int group_usage(const char *word, struct emlfs_err *err)
+/* The next words of a group, each once: commands of one group stand together in the table. */
+static int group_usage(const char *words, struct emlfs_err *err)
 {
     EMLFS_BUF_CLEANUP struct emlfs_buf names = EMLFS_BUF_INIT(400);
-    size_t len = strlen(word);
+    size_t len = strlen(words), last_len = 0;
+    const char *last = "";
 
-    for (const struct emlfs_command *command = emlfs_commands; command->name; command++)
-        if (strncmp(command->name, word, len) == 0 && command->name[len] == ' ')
-            (void)emlfs_text_printf(&names, "%s%s", names.len ? ", " : "", command->name + len + 1);
-    return emlfs_err_set(err, EINVAL, "usage", "emlfs %s: one of %.*s is needed", word,
+    for (const struct emlfs_command *command = emlfs_commands; command->name; command++) {
+        if (strncmp(command->name, words, len) != 0 || command->name[len] != ' ')
+            continue;
+
+        const char *next = command->name + len + 1;
+        size_t next_len = strcspn(next, " ");
+
+        if (next_len == last_len && strncmp(next, last, next_len) == 0)
+            continue;
+        (void)emlfs_text_printf(&names, "%s%.*s", names.len ? ", " : "", (int)next_len, next);
+        last = next;
+        last_len = next_len;
+    }
+    return emlfs_err_set(err, EINVAL, "usage", "emlfs %s: one of %.*s is needed", words,
                          (int)names.len, (const char *)names.data);
 }
 
-/* The command of two words that begins here, if there is one. */
-static const struct emlfs_command *command_of_two(const struct parse *parse, const char *word)
+/* Take the words that follow as long as they lead to a command; the longest name wins. */
+static int command_words(struct parse *parse, struct emlfs_buf *name)
 {
-    const char *second = parse->next < parse->argc ? parse->argv[parse->next] : "";
-    EMLFS_BUF_CLEANUP struct emlfs_buf both = EMLFS_BUF_INIT(64);
+    int r = 0;
 
-    if (emlfs_text_printf(&both, "%s %s%c", word, second, '\0') < 0)
-        return NULL;
-    return emlfs_command_find((const char *)both.data);
+    while (r == 0 && group_exists((const char *)name->data)) {
+        const char *next = parse->next < parse->argc ? parse->argv[parse->next] : "";
+        size_t before = name->len;
+
+        name->len--;
+        r = emlfs_text_printf(name, " %s%c", next, '\0');
+        if (r < 0 || (!emlfs_command_find((const char *)name->data) &&
+                      !group_exists((const char *)name->data))) {
+            name->len = before;
+            name->data[before - 1] = '\0';
+            return 0;
+        }
+        parse->next++;
+    }
+    return r;
 }
 
-/* A group that is a command as well (search) is the latter when no second word of it follows. */
+/* A group that is a command as well (search) is the latter when no further word of it follows. */
 static int command_word(struct parse *parse, const char *word)
 {
-    parse->cli->command = emlfs_command_find(word);
-    if (group_exists(word)) {
-        const struct emlfs_command *two = command_of_two(parse, word);
+    EMLFS_BUF_CLEANUP struct emlfs_buf name = EMLFS_BUF_INIT(96);
 
-        if (!two && !parse->cli->command && parse->next >= parse->argc && parse->cli->help)
-            return 0;
-        if (!two && !parse->cli->command)
-            return group_usage(word, parse->err);
-        if (two) {
-            parse->cli->command = two;
-            parse->next++;
-        }
-    }
+    if (emlfs_text_printf(&name, "%s%c", word, '\0') < 0 || command_words(parse, &name) < 0)
+        return emlfs_err_set(parse->err, EINVAL, "usage", "unknown command %.40s", word);
+    parse->cli->command = emlfs_command_find((const char *)name.data);
+    if (!parse->cli->command && group_exists((const char *)name.data))
+        return parse->next >= parse->argc && parse->cli->help
+                   ? 0
+                   : group_usage((const char *)name.data, parse->err);
     if (!parse->cli->command)
         return emlfs_err_set(parse->err, EINVAL, "usage", "unknown command %s", word);
     parse->positional = positional_first(parse->cli->command);

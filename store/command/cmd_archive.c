@@ -57,6 +57,9 @@ static int first_user(struct emlfs_archive *archive, struct emlfs_call *call, co
     const char *name = emlfs_args_text(call->args, "user");
     const char *account = emlfs_args_text(call->args, "unix-account");
     char own[EMLFS_USER_NAME_MAX_BYTES + 1];
+    /* There are no rules yet: whoever makes the archive administers it. */
+    const struct emlfs_actor actor = {
+        .uid = call->subject.uid, .source = call->source, .admin = true};
     struct emlfs_user user;
     int r = 0;
 
@@ -65,8 +68,8 @@ static int first_user(struct emlfs_archive *archive, struct emlfs_call *call, co
         name = own;
     }
     if (r == 0)
-        r = emlfs_user_add(archive, NULL, &(struct emlfs_user_new){name, account, EMLFS_USER_ADMIN},
-                           &user, err);
+        r = emlfs_user_add(archive, &actor,
+                           &(struct emlfs_user_new){name, account, EMLFS_USER_ADMIN}, &user, err);
     if (r < 0)
         return r;
 

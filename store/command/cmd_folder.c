@@ -112,22 +112,35 @@ static int folder_row(void *arg, const char *path, const struct emlfs_folder *fo
     return emlfs_row_put(rows->call, row, rows->err);
 }
 
+static int archive_listed(struct emlfs_call *call, struct emlfs_user_id user)
+{
+    const struct emlfs_target target = {.kind = EMLFS_OBJECT_ARCHIVE, .user = user};
+
+    return emlfs_rules_check(call->rules, &call->subject, &target, EMLFS_CALL_LIST, NULL);
+}
+
 /* User archives are few: they are looked through by their top folders. */
 int emlfs_run_folder_list(struct emlfs_call *call, struct emlfs_err *err)
 {
     const char *wanted = emlfs_args_text(call->args, "user");
     struct emlfs_folder top = {0};
+    int r = 0, refused = -ENOENT;
     bool found = false;
-    int r = 0;
 
     while (r == 0) {
         r = emlfs_archive_folder_next(call->archive, (struct emlfs_folder_id){0}, top.id, &top,
                                       err);
         if (r < 0)
             break;
-        if ((wanted && strcmp(wanted, top.name) != 0) ||
-            !emlfs_bindings_may_read(call->bindings, &call->subject, top.user))
+        if (wanted && strcmp(wanted, top.name) != 0)
             continue;
+
+        int may = archive_listed(call, top.user);
+
+        if (may < 0) {
+            refused = may;
+            continue;
+        }
         found = true;
 
         struct folder_rows rows = {.call = call, .user = top.name, .err = err};
@@ -137,7 +150,10 @@ int emlfs_run_folder_list(struct emlfs_call *call, struct emlfs_err *err)
     if (r != -ENOENT)
         return r;
     if (wanted && !found)
-        return emlfs_err_set(err, ENOENT, "folder", "no user archive %s that you may read", wanted);
+        return emlfs_err_set(err, -refused, "folder",
+                             refused == -EACCES ? "the user archive %s is not open to you"
+                                                : "no user archive %s that you may read",
+                             wanted);
     if (err)
         err->code = 0;
     return 0;

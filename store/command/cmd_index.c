@@ -4,52 +4,12 @@
 
 #include "emlfs/text.h"
 
-static const struct {
-    const char *name;
-    unsigned kind;
-} kinds[] = {
+static const struct emlfs_word kind_words[] = {
     {"text", EMLFS_KIND_TEXT},       {"html", EMLFS_KIND_HTML}, {"ooxml", EMLFS_KIND_OOXML},
     {"odf", EMLFS_KIND_ODF},         {"pdf", EMLFS_KIND_PDF},   {"rtf", EMLFS_KIND_RTF},
     {"message", EMLFS_KIND_MESSAGE},
 };
-#define KINDS_N (sizeof(kinds) / sizeof(kinds[0]))
-
-static struct json_object *kinds_array(unsigned set)
-{
-    struct json_object *array = json_object_new_array();
-
-    for (size_t i = 0; array && i < KINDS_N; i++)
-        if (set & kinds[i].kind)
-            json_object_array_add(array, json_object_new_string(kinds[i].name));
-    return array;
-}
-
-/* "text,pdf", "all", "none" */
-static int kinds_parse(const char *text, unsigned *ret, struct emlfs_err *err)
-{
-    *ret = 0;
-    if (strcmp(text, "none") == 0)
-        return 0;
-    if (strcmp(text, "all") == 0) {
-        *ret = EMLFS_KIND_ALL;
-        return 0;
-    }
-    for (;;) {
-        size_t i = 0, len = strcspn(text, ",");
-
-        while (i < KINDS_N && (strlen(kinds[i].name) != len || strncmp(kinds[i].name, text, len)))
-            i++;
-        if (i == KINDS_N)
-            return emlfs_err_set(err, EINVAL, "index",
-                                 "--kinds: \"%.*s\" is none of text, html, ooxml, odf, pdf, rtf, "
-                                 "message; or all, or none",
-                                 (int)len, text);
-        *ret |= kinds[i].kind;
-        if (!text[len])
-            return 0;
-        text += len + 1;
-    }
-}
+static const struct emlfs_words kinds = EMLFS_WORDS(kind_words);
 
 static struct json_object *reasons_array(const struct emlfs_index_store_status *status)
 {
@@ -78,7 +38,7 @@ static int status_row(struct emlfs_call *call, const struct emlfs_index_store_st
         emlfs_row_number(row, "bytes", status->bytes);
         emlfs_row_number(row, "bytes_of_text", status->text_bytes);
         emlfs_row_number(row, "segments", status->segments);
-        json_object_object_add(row, "kinds", kinds_array(set));
+        json_object_object_add(row, "kinds", emlfs_words_array(&kinds, set));
         json_object_object_add(row, "reasons", reasons_array(status));
     }
     return emlfs_row_put(call, row, err);
@@ -133,17 +93,18 @@ int emlfs_run_index_rebuild(struct emlfs_call *call, struct emlfs_err *err)
 
 int emlfs_run_index_set(struct emlfs_call *call, struct emlfs_err *err)
 {
-    unsigned set = 0;
-    int r = kinds_parse(emlfs_args_text(call->args, "kinds"), &set, err);
+    struct emlfs_actor actor = emlfs_call_actor(call);
+    uint32_t set = 0;
+    int r = emlfs_words_parse(&kinds, "--kinds", emlfs_args_text(call->args, "kinds"), &set, err);
 
     if (r == 0)
-        r = emlfs_index_set_kinds(call->index, NULL, set, err);
+        r = emlfs_index_set_kinds(call->index, &actor, set, err);
     if (r < 0)
         return r;
 
     struct json_object *row = json_object_new_object();
 
     if (row)
-        json_object_object_add(row, "kinds", kinds_array(set));
+        json_object_object_add(row, "kinds", emlfs_words_array(&kinds, set));
     return emlfs_row_put(call, row, err);
 }

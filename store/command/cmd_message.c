@@ -10,8 +10,7 @@
 
 #define CHUNK_BYTES (256u << 10)
 
-/* MESSAGE: an id, a file name with one, or a path to such a file. */
-static int message_id(const char *text, struct emlfs_msg_id *ret, struct emlfs_err *err)
+int emlfs_message_id(const char *text, struct emlfs_msg_id *ret, struct emlfs_err *err)
 {
     const char *slash = strrchr(text, '/');
     const char *name = slash ? slash + 1 : text;
@@ -27,31 +26,51 @@ static int message_id(const char *text, struct emlfs_msg_id *ret, struct emlfs_e
     return emlfs_err_set(err, EINVAL, "message", "%s holds no message id", text);
 }
 
-/*
- * Where the message is filed, in a user archive that the subject may read. ENOENT otherwise: that a
- * message exists is not told to those who may not read it.
- */
-static int message_find(struct emlfs_call *call, struct emlfs_entry *ret, struct emlfs_err *err)
+static int message_allowed(struct emlfs_call *call, const struct emlfs_entry *entry,
+                           enum emlfs_access_call wanted)
 {
-    const char *text = emlfs_args_text(call->args, "MESSAGE");
+    const struct emlfs_target target = {.kind = EMLFS_OBJECT_MESSAGE,
+                                        .user = entry->user,
+                                        .store_no = emlfs_msg_id_store(entry->id)};
+
+    return emlfs_rules_check(call->rules, &call->subject, &target, wanted, NULL);
+}
+
+static int message_missing(const char *text, int refused, struct emlfs_err *err)
+{
+    if (refused == -EACCES)
+        return emlfs_err_set(err, EACCES, "message", "%s: other people's mail is closed to you",
+                             text);
+    return emlfs_err_set(err, -refused, "message", "%s: no such message that you may read", text);
+}
+
+/* The first entry that the caller may call decides: which user archive it is in is no matter. */
+int emlfs_message_find(struct emlfs_call *call, const char *text, enum emlfs_access_call wanted,
+                       struct emlfs_entry *ret, struct emlfs_err *err)
+{
     struct emlfs_folder top = {0};
     struct emlfs_msg_id id;
-    int r = message_id(text, &id, err);
+    int r = emlfs_message_id(text, &id, err), refused = -ENOENT;
 
     while (r == 0) {
         r = emlfs_archive_folder_next(call->archive, (struct emlfs_folder_id){0}, top.id, &top,
                                       err);
-        if (r < 0 || !emlfs_bindings_may_read(call->bindings, &call->subject, top.user))
-            continue;
+        if (r < 0)
+            break;
         r = emlfs_archive_entry_of(call->archive, top.user, id, ret, err);
-        if (r == 0)
-            return 0;
-        if (r == -ENOENT)
+        if (r == -ENOENT) {
             r = 0;
+            continue;
+        }
+
+        int may = r == 0 ? message_allowed(call, ret, wanted) : 0;
+
+        if (r == 0 && may == 0)
+            return 0;
+        if (may < 0 && refused == -ENOENT)
+            refused = may;
     }
-    if (r != -ENOENT)
-        return r;
-    return emlfs_err_set(err, ENOENT, "message", "%s: no such message that you may read", text);
+    return r == -ENOENT ? message_missing(text, refused, err) : r;
 }
 
 /* "user/folder/name" of an entry. */
@@ -123,7 +142,8 @@ int emlfs_run_message_show(struct emlfs_call *call, struct emlfs_err *err)
     struct emlfs_msg_info info;
     struct emlfs_facts facts;
     struct emlfs_entry entry;
-    int r = message_find(call, &entry, err);
+    int r = emlfs_message_find(call, emlfs_args_text(call->args, "MESSAGE"), EMLFS_CALL_COMMAND,
+                               &entry, err);
 
     if (r == 0)
         r = emlfs_archive_msg_info(call->archive, entry.id, &info, &encoded, err);
@@ -171,8 +191,17 @@ int emlfs_run_message_get(struct emlfs_call *call, struct emlfs_err *err)
 {
     struct emlfs_msg_reader *reader = NULL;
     struct emlfs_entry entry;
-    int r = message_find(call, &entry, err);
+    int r = emlfs_message_find(call, emlfs_args_text(call->args, "MESSAGE"), EMLFS_CALL_OPEN,
+                               &entry, err);
 
+    if (r == 0)
+        r = emlfs_call_activity(call,
+                                &(struct emlfs_activity){.what = EMLFS_AUDIT_READ,
+                                                         .kind = EMLFS_LEDGER_MESSAGE_READ,
+                                                         .owner = entry.user,
+                                                         .message = entry.id,
+                                                         .text = ""},
+                                err);
     if (r == 0)
         r = emlfs_archive_msg_open(call->archive, entry.id, &reader, err);
     if (r == 0)

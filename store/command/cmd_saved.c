@@ -19,6 +19,15 @@ static int saved_row(struct emlfs_call *call, const struct emlfs_saved_search *s
     return emlfs_row_put(call, row, err);
 }
 
+/* object: the directory Searches, or one search in it. */
+static int saved_check(struct emlfs_call *call, struct emlfs_user_id user, enum emlfs_object object,
+                       enum emlfs_access_call wanted, struct emlfs_err *err)
+{
+    const struct emlfs_target target = {.kind = object, .user = user};
+
+    return emlfs_rules_check(call->rules, &call->subject, &target, wanted, err);
+}
+
 static int saved_find(struct emlfs_call *call, const char *arg, struct emlfs_saved_search *ret,
                       struct emlfs_err *err)
 {
@@ -29,7 +38,9 @@ static int saved_find(struct emlfs_call *call, const char *arg, struct emlfs_sav
     if (r < 0)
         return r;
     r = emlfs_saved_by_name(call->saved, user.id, name, ret);
-    return r < 0 ? emlfs_err_set(err, ENOENT, "search", "no saved search \"%s\"", name) : 0;
+    if (r < 0)
+        return emlfs_err_set(err, ENOENT, "search", "no saved search \"%s\"", name);
+    return saved_check(call, user.id, EMLFS_OBJECT_SEARCH, EMLFS_CALL_RMDIR, err);
 }
 
 static int saved_fill(struct emlfs_call *call, const char *text, struct emlfs_saved_search *ret,
@@ -39,6 +50,9 @@ static int saved_fill(struct emlfs_call *call, const char *text, struct emlfs_sa
     struct emlfs_user user;
     int r = search_user(call, &user, err);
 
+    if (r < 0)
+        return r;
+    r = saved_check(call, user.id, EMLFS_OBJECT_SEARCHES, EMLFS_CALL_MKDIR, err);
     if (r < 0)
         return r;
     if (strlen(name) > EMLFS_NAME_MAX_BYTES)
@@ -53,6 +67,7 @@ static int saved_fill(struct emlfs_call *call, const char *text, struct emlfs_sa
 int emlfs_run_search_save(struct emlfs_call *call, struct emlfs_err *err)
 {
     EMLFS_BUF_CLEANUP struct emlfs_buf text = EMLFS_BUF_INIT(EMLFS_QUERY_MAX_BYTES + 1);
+    struct emlfs_actor actor = emlfs_call_actor(call);
     struct emlfs_saved_search search, old;
     struct emlfs_query *query = NULL;
     int r = search_words(call->args, "QUERY", &text, err);
@@ -66,9 +81,9 @@ int emlfs_run_search_save(struct emlfs_call *call, struct emlfs_err *err)
         return r;
     if (emlfs_args_flag(call->args, "replace") &&
         emlfs_saved_by_name(call->saved, search.user, search.name, &old) == 0)
-        return emlfs_saved_set_query(call->saved, NULL, old.id,
+        return emlfs_saved_set_query(call->saved, &actor, old.id,
                                      &(struct emlfs_saved_query){search.query, search.form}, err);
-    return emlfs_saved_add(call->saved, NULL, &search, err);
+    return emlfs_saved_add(call->saved, &actor, &search, err);
 }
 
 int emlfs_run_search_list(struct emlfs_call *call, struct emlfs_err *err)
@@ -77,6 +92,8 @@ int emlfs_run_search_list(struct emlfs_call *call, struct emlfs_err *err)
     struct emlfs_user user;
     int r = search_user(call, &user, err);
 
+    if (r == 0)
+        r = saved_check(call, user.id, EMLFS_OBJECT_SEARCHES, EMLFS_CALL_LIST, err);
     while (r == 0 && emlfs_saved_next(call->saved, user.id, search.id, &search) == 0)
         r = saved_row(call, &search, err);
     return r;
@@ -84,18 +101,20 @@ int emlfs_run_search_list(struct emlfs_call *call, struct emlfs_err *err)
 
 int emlfs_run_search_remove(struct emlfs_call *call, struct emlfs_err *err)
 {
+    struct emlfs_actor actor = emlfs_call_actor(call);
     struct emlfs_saved_search search;
     int r = saved_find(call, "NAME", &search, err);
 
-    return r < 0 ? r : emlfs_saved_remove(call->saved, NULL, search.id, err);
+    return r < 0 ? r : emlfs_saved_remove(call->saved, &actor, search.id, err);
 }
 
 int emlfs_run_search_rename(struct emlfs_call *call, struct emlfs_err *err)
 {
+    struct emlfs_actor actor = emlfs_call_actor(call);
     struct emlfs_saved_search search;
     int r = saved_find(call, "NAME", &search, err);
 
     return r < 0 ? r
-                 : emlfs_saved_rename(call->saved, NULL, search.id,
+                 : emlfs_saved_rename(call->saved, &actor, search.id,
                                       emlfs_args_text(call->args, "NEWNAME"), err);
 }

@@ -10,40 +10,50 @@
 
 /* ---- what the search commands share */
 
-struct own_archive {
-    struct emlfs_call *call;
-    const char *wanted; /* --user, or NULL */
-    struct emlfs_user *ret;
-    unsigned n;
-};
-
-static int own_archive_each(void *arg, const struct emlfs_user *user)
+static int search_allowed(struct emlfs_call *call, const struct emlfs_user *user,
+                          const char *wanted)
 {
-    struct own_archive *own = arg;
+    const struct emlfs_target target = {.kind = EMLFS_OBJECT_ARCHIVE, .user = user->id};
 
-    if ((own->wanted && strcmp(own->wanted, user->name) != 0) ||
-        !emlfs_bindings_may_read(own->call->bindings, &own->call->subject, user->id))
-        return 0;
-    *own->ret = *user;
-    own->n++;
-    return 0;
+    if (wanted && strcmp(wanted, user->name) != 0)
+        return -ENOENT;
+    return emlfs_rules_check(call->rules, &call->subject, &target, EMLFS_CALL_SEARCH, NULL);
 }
 
-/* That a user archive exists is not told to those who may not read it. */
+/*
+ * That a user archive exists is not told to those who may not know. Without --user it is the
+ * caller's own, else the only one that they may search.
+ */
 int search_user(struct emlfs_call *call, struct emlfs_user *ret, struct emlfs_err *err)
 {
-    struct own_archive own = {
-        .call = call, .wanted = emlfs_args_text(call->args, "user"), .ret = ret};
-    int r = emlfs_user_walk(call->archive, own_archive_each, &own, err);
+    const char *wanted = emlfs_args_text(call->args, "user");
+    struct emlfs_user_list list;
+    int r = emlfs_user_list_load(call->archive, &list, err), refused = -ENOENT;
+    unsigned n = 0;
 
-    if (r < 0 || own.n == 1)
+    for (size_t i = 0; r == 0 && i < list.n; i++) {
+        int may = search_allowed(call, &list.v[i], wanted);
+        bool own = list.v[i].id.v == call->who.access.user.v;
+
+        if (may == 0 && (n == 0 || own))
+            *ret = list.v[i];
+        n = may == 0 && own ? 1 : n + (may == 0);
+        if (may == 0 && own)
+            break;
+        if (may == -EACCES && wanted)
+            refused = may;
+    }
+    free(list.v);
+    if (r < 0 || n == 1)
         return r;
-    if (own.n > 1)
+    if (n > 1)
         return emlfs_err_set(err, EINVAL, "search",
-                             "several user archives are yours: choose one with --user");
-    if (own.wanted)
-        return emlfs_err_set(err, ENOENT, "search", "no user archive %s that you may read",
-                             own.wanted);
+                             "you may search several user archives: choose one with --user");
+    if (wanted)
+        return emlfs_err_set(err, -refused, "search",
+                             refused == -EACCES ? "the user archive %s is not open to you"
+                                                : "no user archive %s that you may read",
+                             wanted);
     return emlfs_err_set(err, ENOENT, "search", "no user archive belongs to your account");
 }
 
@@ -248,6 +258,13 @@ int emlfs_run_search(struct emlfs_call *call, struct emlfs_err *err)
         r = search_parse(call, (const char *)text.data, &query, err);
     if (r == 0)
         r = search_user(call, &user, err);
+    if (r == 0)
+        r = emlfs_call_activity(call,
+                                &(struct emlfs_activity){.what = EMLFS_AUDIT_SEARCH,
+                                                         .kind = EMLFS_LEDGER_SEARCH,
+                                                         .owner = user.id,
+                                                         .text = (const char *)text.data},
+                                err);
     if (r == 0 && !emlfs_args_flag(call->args, "no-wait"))
         r = emlfs_index_catch_up(call->index, call->progress, err);
     if (r == 0) {

@@ -2,9 +2,11 @@
 /* verify and recover. */
 #include "handlers.h"
 
-#include "emlfs/verify.h"
 #include <pthread.h>
 #include <stdio.h>
+
+#include "emlfs/text.h"
+#include "emlfs/verify.h"
 
 /* Findings may come from any thread of the check. */
 struct trust_run {
@@ -46,6 +48,24 @@ static int totals_put(struct emlfs_call *call, const struct emlfs_check_totals *
     return emlfs_row_put(call, row, err);
 }
 
+/* What was done, how it ended, and how much was wrong. */
+static void trust_record(struct emlfs_call *call, uint16_t kind, int r,
+                         const struct emlfs_check_totals *totals)
+{
+    EMLFS_BUF_CLEANUP struct emlfs_buf detail = EMLFS_BUF_INIT(256);
+    struct emlfs_ledger_record record = {.kind = kind, .outcome = (uint16_t)(r < 0 ? -r : 0)};
+
+    if (emlfs_text_printf(&detail, "messages: %llu, repaired: %llu, errors: %llu",
+                          (unsigned long long)totals->messages,
+                          (unsigned long long)totals->repaired,
+                          (unsigned long long)totals->errors) == 0)
+        record.detail = emlfs_buf_view(&detail);
+    if (call->archive)
+        emlfs_call_record(call, &record);
+    else
+        emlfs_call_record_closed(call, &record);
+}
+
 int emlfs_run_verify(struct emlfs_call *call, struct emlfs_err *err)
 {
     struct trust_run run = {.call = call, .lock = PTHREAD_MUTEX_INITIALIZER};
@@ -57,6 +77,9 @@ int emlfs_run_verify(struct emlfs_call *call, struct emlfs_err *err)
     else
         r = emlfs_archive_verify_files(call->closed, call->progress, finding_pass, &run, &totals,
                                        err);
+    /* An archive that could not be read at all takes no record either. */
+    if (r == 0 || call->archive)
+        trust_record(call, EMLFS_LEDGER_VERIFIED, r, &totals);
     return r < 0 ? r : totals_put(call, &totals, false, err);
 }
 
@@ -66,5 +89,7 @@ int emlfs_run_recover(struct emlfs_call *call, struct emlfs_err *err)
     struct emlfs_check_totals totals = {0};
     int r = emlfs_archive_recover(call->closed, call->progress, finding_pass, &run, &totals, err);
 
+    if (r == 0)
+        trust_record(call, EMLFS_LEDGER_RECOVERED, r, &totals);
     return r < 0 ? r : totals_put(call, &totals, true, err);
 }

@@ -26,6 +26,119 @@ int emlfs_run_index_set(struct emlfs_call *call, struct emlfs_err *err);
 int emlfs_run_verify(struct emlfs_call *call, struct emlfs_err *err);
 int emlfs_run_recover(struct emlfs_call *call, struct emlfs_err *err);
 
+int emlfs_run_user_set(struct emlfs_call *call, struct emlfs_err *err);
+int emlfs_run_user_password(struct emlfs_call *call, struct emlfs_err *err);
+int emlfs_run_privilege_list(struct emlfs_call *call, struct emlfs_err *err);
+int emlfs_run_privilege_set(struct emlfs_call *call, struct emlfs_err *err);
+int emlfs_run_privilege_grant(struct emlfs_call *call, struct emlfs_err *err);
+int emlfs_run_privilege_revoke(struct emlfs_call *call, struct emlfs_err *err);
+int emlfs_run_privilege_access(struct emlfs_call *call, struct emlfs_err *err);
+int emlfs_run_compliance_show(struct emlfs_call *call, struct emlfs_err *err);
+int emlfs_run_compliance_mode(struct emlfs_call *call, struct emlfs_err *err);
+int emlfs_run_auditor_add(struct emlfs_call *call, struct emlfs_err *err);
+int emlfs_run_auditor_remove(struct emlfs_call *call, struct emlfs_err *err);
+int emlfs_run_auditor_list(struct emlfs_call *call, struct emlfs_err *err);
+int emlfs_run_compliance_audit_set(struct emlfs_call *call, struct emlfs_err *err);
+int emlfs_run_compliance_audit_show(struct emlfs_call *call, struct emlfs_err *err);
+int emlfs_run_policy_list(struct emlfs_call *call, struct emlfs_err *err);
+int emlfs_run_policy_add(struct emlfs_call *call, struct emlfs_err *err);
+int emlfs_run_policy_set(struct emlfs_call *call, struct emlfs_err *err);
+int emlfs_run_policy_remove(struct emlfs_call *call, struct emlfs_err *err);
+int emlfs_run_policy_move(struct emlfs_call *call, struct emlfs_err *err);
+int emlfs_run_hold_list(struct emlfs_call *call, struct emlfs_err *err);
+int emlfs_run_hold_place(struct emlfs_call *call, struct emlfs_err *err);
+int emlfs_run_hold_add(struct emlfs_call *call, struct emlfs_err *err);
+int emlfs_run_hold_release(struct emlfs_call *call, struct emlfs_err *err);
+int emlfs_run_store_list(struct emlfs_call *call, struct emlfs_err *err);
+int emlfs_run_store_create(struct emlfs_call *call, struct emlfs_err *err);
+int emlfs_run_store_set_state(struct emlfs_call *call, struct emlfs_err *err);
+int emlfs_run_store_rename(struct emlfs_call *call, struct emlfs_err *err);
+int emlfs_run_store_unlock(struct emlfs_call *call, struct emlfs_err *err);
+int emlfs_run_store_detach(struct emlfs_call *call, struct emlfs_err *err);
+int emlfs_run_store_attach(struct emlfs_call *call, struct emlfs_err *err);
+
+/* ---- who acts (act.c) */
+
+/* The caller, for what is recorded. */
+struct emlfs_actor emlfs_call_actor(const struct emlfs_call *call);
+/* The same with --reason ("" without one); borrows from call. */
+void emlfs_call_by(const struct emlfs_call *call, struct emlfs_by *ret);
+/* Is the caller an administrator, may they look at what governs the archive? */
+bool emlfs_call_is_admin(const struct emlfs_call *call);
+bool emlfs_call_has_office(const struct emlfs_call *call);
+/*
+ * Append a record of the caller's. One that cannot be made is told by a notice: what it is about is
+ * done.
+ */
+void emlfs_call_record(struct emlfs_call *call, const struct emlfs_ledger_record *record);
+/*
+ * The same for an archive that is closed again (call->closed): it is opened for the record.
+ */
+void emlfs_call_record_closed(struct emlfs_call *call, struct emlfs_ledger_record *record);
+/*
+ * Record a user's activity (one EMLFS_AUDIT_... bit) in owner's archive if such are recorded;
+ * text: what was asked for, cut and escaped as needed. An error means: do not go on.
+ */
+struct emlfs_activity {
+    uint32_t what;
+    uint16_t kind; /* enum emlfs_ledger_kind */
+    struct emlfs_user_id owner;
+    struct emlfs_msg_id message;
+    const char *text; /* "": none */
+};
+int emlfs_call_activity(struct emlfs_call *call, const struct emlfs_activity *activity,
+                        struct emlfs_err *err);
+
+/* ---- lists of words as sets of bits (words.c) */
+
+struct emlfs_word {
+    const char *name;
+    uint32_t bit;
+};
+struct emlfs_words {
+    const struct emlfs_word *v;
+    size_t n;
+};
+#define EMLFS_WORDS(array)                                                                         \
+    {                                                                                              \
+        (array), sizeof(array) / sizeof((array)[0])                                                \
+    }
+extern const struct emlfs_words emlfs_words_may, emlfs_words_grants, emlfs_words_audit;
+/* "read,write", "all", "none". option: named in err. EINVAL. */
+int emlfs_words_parse(const struct emlfs_words *words, const char *option, const char *text,
+                      uint32_t *ret, struct emlfs_err *err);
+/* NULL: no memory. */
+struct json_object *emlfs_words_array(const struct emlfs_words *words, uint32_t set);
+/* The bit of one word, 0: none of them; the word of one bit, "" for none. */
+uint32_t emlfs_words_bit(const struct emlfs_words *words, const char *text);
+const char *emlfs_words_name(const struct emlfs_words *words, uint32_t bit);
+
+/* ---- users (cmd_user.c) */
+
+/* ENOENT with a text; removed users are found. */
+int emlfs_user_find(struct emlfs_call *call, const char *name, struct emlfs_user *ret,
+                    struct emlfs_err *err);
+struct emlfs_user_list {
+    struct emlfs_user *v;
+    size_t n, cap;
+};
+/* All, in a copy: what is asked about them may need the archive's locks. free() v in any case. */
+int emlfs_user_list_load(struct emlfs_archive *archive, struct emlfs_user_list *ret,
+                         struct emlfs_err *err);
+/* "": there is none with this id. */
+const char *emlfs_user_list_name(const struct emlfs_user_list *list, struct emlfs_user_id id);
+
+/* ---- messages (cmd_message.c) */
+
+/* MESSAGE: an id, a file name with one, or a path to such a file. EINVAL. */
+int emlfs_message_id(const char *text, struct emlfs_msg_id *ret, struct emlfs_err *err);
+/*
+ * Where the message is filed, in a user archive where the caller may call. ENOENT: nowhere; EACCES:
+ * of those who are refused and not fooled.
+ */
+int emlfs_message_find(struct emlfs_call *call, const char *text, enum emlfs_access_call wanted,
+                       struct emlfs_entry *ret, struct emlfs_err *err);
+
 /* ---- helpers for building rows */
 
 /* Give the row to the caller and drop it. row NULL: no memory. */
@@ -34,6 +147,7 @@ void emlfs_row_text(struct json_object *row, const char *name, const char *text)
 void emlfs_row_span(struct json_object *row, const char *name, struct emlfs_span text);
 void emlfs_row_number(struct json_object *row, const char *name, uint64_t value);
 void emlfs_row_time(struct json_object *row, const char *name, int64_t ns);
+void emlfs_row_flag(struct json_object *row, const char *name, bool value);
 
 /*
  * Every folder below top, parents first, depth by depth; path is relative to top ("" for top).

@@ -69,7 +69,7 @@ static int options_part(struct emlfs_buf *out, const char *title, const struct e
     int r = 0;
 
     for (; r == 0 && args && args->name; args++) {
-        if (!!(args->flags & EMLFS_ARG_POSITIONAL) != positional)
+        if (positional ? !(args->flags & EMLFS_ARG_POSITIONAL) : !emlfs_cli_is_option(args))
             continue;
         if (!any)
             r = emlfs_text_printf(out, "\n%s:\n", title);
@@ -87,7 +87,7 @@ int emlfs_cli_usage(const struct emlfs_command *command, struct emlfs_buf *out)
     if (r == 0 && (command->flags & EMLFS_COMMAND_ARCHIVE))
         r = emlfs_text_printf(out, " -a ARCHIVE");
     for (const struct emlfs_arg *arg = command->args; r == 0 && arg->name; arg++) {
-        if (arg->flags & EMLFS_ARG_POSITIONAL)
+        if (!emlfs_cli_is_option(arg))
             continue;
         const char *open = arg->flags & EMLFS_ARG_REQUIRED ? "" : "[";
         const char *close = arg->flags & EMLFS_ARG_REQUIRED ? "" : "]";
@@ -114,7 +114,7 @@ static int overview(struct emlfs_buf *out)
 
     for (const struct emlfs_command *command = emlfs_commands; r == 0 && command->name; command++)
         if (!(command->flags & EMLFS_COMMAND_HIDDEN))
-            r = emlfs_text_printf(out, "  %-16s %s\n", command->name, command->summary);
+            r = emlfs_text_printf(out, "  %-26s %s\n", command->name, command->summary);
     if (r == 0)
         r = options_part(out, "Options of every command", emlfs_cli_globals, false);
     if (r == 0)

@@ -17,11 +17,42 @@
 #include "emlfs/ingest.h"
 #include "emlfs/name.h"
 
+static bool is_admin(const struct emlfs_intake_options *options)
+{
+    const struct emlfs_target whole = {.kind = EMLFS_OBJECT_SYSTEM};
+
+    return emlfs_rules_check(options->rules, &options->subject, &whole, EMLFS_CALL_COMMAND, NULL) ==
+           0;
+}
+
+/* Those who may file mail there, and administrators, who need not see it for that. */
+static int intake_allowed(const struct emlfs_intake_options *options, struct emlfs_user_id user)
+{
+    const struct emlfs_target top = {.kind = EMLFS_OBJECT_ARCHIVE, .user = user};
+    int r = emlfs_rules_check(options->rules, &options->subject, &top, EMLFS_CALL_CREATE, NULL);
+
+    if (r == 0 || r == -EROFS)
+        return r;
+    return is_admin(options) ? 0 : -EACCES;
+}
+
+/* That somebody answers for the dates of a source is an act of theirs. */
+static int trust_record(const struct emlfs_intake_options *options, const struct emlfs_actor *actor,
+                        struct emlfs_user_id user, struct emlfs_err *err)
+{
+    struct emlfs_ledger_record record = {.kind = EMLFS_LEDGER_COMMAND_RUN,
+                                         .owner = user,
+                                         .name = emlfs_span_str("import --trust-dates")};
+
+    if (options->source && strlen(options->source) <= EMLFS_LEDGER_DETAIL_MAX_BYTES)
+        record.detail = emlfs_span_str(options->source);
+    return emlfs_archive_record(options->archive, actor, &record, err);
+}
+
 static int intake_top(struct emlfs_intake *intake, const struct emlfs_intake_options *options,
                       struct emlfs_err *err)
 {
     struct emlfs_user user;
-    uid_t uid;
     int r = emlfs_user_by_name(intake->archive, options->user, &user, err);
 
     if (r == -ENOENT)
@@ -29,13 +60,15 @@ static int intake_top(struct emlfs_intake *intake, const struct emlfs_intake_opt
                              "no archive user %s: 'emlfs user add' makes one", options->user);
     if (r < 0)
         return r;
-    bool own =
-        emlfs_bindings_uid(options->bindings, user.id, &uid) == 0 && uid == options->subject.uid;
-
-    if (!own && !emlfs_bindings_is_admin(options->bindings, &options->subject))
-        return emlfs_err_set(err, EACCES, "import", "only %s and administrators may import for %s",
+    r = intake_allowed(options, user.id);
+    if (r == -EROFS)
+        return emlfs_err_set(err, EROFS, "import", "the archive takes no mail now");
+    if (r < 0)
+        return emlfs_err_set(err, EACCES, "import",
+                             "only those who may archive for %s, and administrators, may import "
+                             "for %s",
                              user.name, user.name);
-    if (options->trust_dates && !emlfs_bindings_is_admin(options->bindings, &options->subject))
+    if (options->trust_dates && !is_admin(options))
         return emlfs_err_set(err, EACCES, "import",
                              "--trust-dates: only administrators may vouch for dates");
     if (user.flags & EMLFS_USER_REMOVED)
@@ -214,6 +247,13 @@ static int intake_workers(struct emlfs_intake *intake, const char *exe, struct e
     return emlfs_worker_new(&intake->worker_config, &intake->workers[0], err);
 }
 
+static int64_t intake_arrival(void *arg)
+{
+    struct emlfs_intake *intake = arg;
+
+    return emlfs_rules_arrival_ns(intake->rules);
+}
+
 static int intake_start(struct emlfs_intake *intake, const struct emlfs_intake_options *options,
                         struct emlfs_err *err)
 {
@@ -221,12 +261,19 @@ static int intake_start(struct emlfs_intake *intake, const struct emlfs_intake_o
                                           .ahead = intake_ahead,
                                           .done = intake_done,
                                           .arg = intake,
-                                          .source = options->source};
+                                          .source = options->source,
+                                          .arrival_ns = intake_arrival};
+    struct emlfs_who who;
     int r = intake_top(intake, options, err);
 
     if (r < 0 || intake->dry_run)
         return r;
-    r = intake_workers(intake, options->worker_exe, err);
+    emlfs_rules_who(options->rules, &options->subject, &who);
+    ingest.actor = emlfs_rules_actor(&who, options->ledger_source);
+    if (options->trust_dates)
+        r = trust_record(options, &ingest.actor, intake->user, err);
+    if (r == 0)
+        r = intake_workers(intake, options->worker_exe, err);
     if (r == 0)
         r = emlfs_ingest_begin(intake->archive, &ingest, &intake->ingest, err);
     if (r < 0)
@@ -248,6 +295,7 @@ int emlfs_intake_begin(const struct emlfs_intake_options *options, struct emlfs_
     if (!intake)
         return emlfs_err_set(err, ENOMEM, "import", "out of memory");
     intake->archive = options->archive;
+    intake->rules = options->rules;
     intake->dry_run = options->dry_run;
     intake->trust_dates = options->trust_dates;
     intake->verdict = options->verdict;

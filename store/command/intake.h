@@ -17,6 +17,7 @@ struct intake_slot {
 
 struct emlfs_intake {
     struct emlfs_archive *archive;
+    struct emlfs_rules *rules;
     struct emlfs_user_id user;
     struct emlfs_folder_id top;  /* of the user archive */
     struct emlfs_folder_id base; /* that paths are relative to */

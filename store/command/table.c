@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The command table: what emlfs can do, in the order in which help shows it. */
+#include "table.h"
 #include "handlers.h"
 
 #define REQ EMLFS_ARG_REQUIRED
@@ -48,13 +49,6 @@ static const struct emlfs_arg import_args[] = {
     {"no-index", 0, EMLFS_ARG_FLAG, 0, NULL, "leave indexing to the next search, mount or import"},
     {"report", 0, EMLFS_ARG_PATH, 0, "FILE",
      "write rejections, notes and the totals as JSON lines"},
-    END,
-};
-
-static const struct emlfs_arg user_add_args[] = {
-    {"NAME", 0, EMLFS_ARG_TEXT, REQ | POS, NULL, "name of the user and of the user archive"},
-    {"unix-account", 0, EMLFS_ARG_TEXT, 0, "ACCOUNT", "account that owns it (the one called NAME)"},
-    {"admin", 0, EMLFS_ARG_FLAG, 0, NULL, "the user may administer the archive"},
     END,
 };
 
@@ -188,18 +182,19 @@ const struct emlfs_command emlfs_commands[] = {
      .summary = "add an archive user",
      .help = "Adds an archive user with a user archive of the same name, bound to the Unix account "
              "NAME, or the one given. MailStore calls this: CreateUser.",
-     .args = user_add_args,
+     .args = emlfs_args_user_add,
      .right = EMLFS_RIGHT_ADMIN,
      .flags = EMLFS_COMMAND_ARCHIVE | EMLFS_COMMAND_WRITES | EMLFS_COMMAND_ONE,
-     .fields = "name,unix_account,admin",
+     .fields = "name,full_name,unix_account,admin,addresses",
      .run = emlfs_run_user_add},
     {.name = "user list",
      .summary = "list archive users",
-     .help = "Administrators see every user, others themselves. MailStore calls this: GetUsers.",
+     .help = "Administrators and auditors see every user, others themselves. "
+             "MailStore calls this: GetUsers.",
      .args = no_args,
      .right = EMLFS_RIGHT_ANYONE,
      .flags = EMLFS_COMMAND_ARCHIVE,
-     .fields = "name,unix_account,admin,removed,created",
+     .fields = "name,full_name,unix_account,admin,removed,created,addresses",
      .run = emlfs_run_user_list},
     {.name = "user show",
      .summary = "show an archive user",
@@ -207,8 +202,32 @@ const struct emlfs_command emlfs_commands[] = {
      .args = user_name_args,
      .right = EMLFS_RIGHT_ANYONE,
      .flags = EMLFS_COMMAND_ARCHIVE | EMLFS_COMMAND_ONE,
-     .fields = "name,unix_account,uid,admin,removed,created,folders,entries",
+     .fields = "name,full_name,unix_account,uid,admin,removed,created,addresses,folders,entries",
      .run = emlfs_run_user_show},
+    {.name = "user set",
+     .summary = "change an archive user",
+     .help = "What is not given stays as it is; --address '' takes all addresses away. The last "
+             "administrator stays one. MailStore calls this: SetUserFullName, "
+             "SetUserEmailAddresses, SetUserAuthentication and SetUserPrivileges (admin).",
+     .args = emlfs_args_user_set,
+     .right = EMLFS_RIGHT_ADMIN,
+     .flags = EMLFS_COMMAND_ARCHIVE | EMLFS_COMMAND_WRITES | EMLFS_COMMAND_ONE,
+     .fields = "name,full_name,unix_account,admin,addresses",
+     .run = emlfs_run_user_set},
+    {.name = "user password",
+     .summary = "set or remove the password of an archive user",
+     .help =
+         "For services and for archive access; a mount and the commands know you by your Unix "
+         "account. Asked for on the terminal without echo, twice, or read from a file; never "
+         "taken from the command line. Administrators name a user; without a NAME it is your own, "
+         "and the old one is asked for.\n\n"
+         "A password has at least 10 characters, of three of these: upper case, lower case, "
+         "digits, other ASCII, everything beyond; it does not hold the user's name, and no "
+         "character three times in a row. MailStore calls this: SetUserPassword.",
+     .args = emlfs_args_user_password,
+     .right = EMLFS_RIGHT_ANYONE,
+     .flags = EMLFS_COMMAND_ARCHIVE | EMLFS_COMMAND_WRITES,
+     .run = emlfs_run_user_password},
     {.name = "user rename",
      .summary = "rename an archive user and the user archive",
      .help = "The Unix account stays bound as it was. MailStore calls this: RenameUser.",
@@ -225,6 +244,258 @@ const struct emlfs_command emlfs_commands[] = {
      .right = EMLFS_RIGHT_ADMIN,
      .flags = EMLFS_COMMAND_ARCHIVE | EMLFS_COMMAND_WRITES,
      .run = emlfs_run_user_remove},
+    {.name = "privilege list",
+     .summary = "show what users and groups may do",
+     .help = "For each user: what they may do at all, what in their own archive (own), and which "
+             "other archives they were granted. Administrators and auditors see everybody's and "
+             "those of groups, others their own. MailStore calls this: GetUserInfo (privileges).",
+     .args = emlfs_args_privilege_list,
+     .right = EMLFS_RIGHT_ANYONE,
+     .flags = EMLFS_COMMAND_ARCHIVE,
+     .fields = "user,group,may,own,archives,admin,auditor,archive_access,password",
+     .run = emlfs_run_privilege_list},
+    {.name = "privilege set",
+     .summary = "set what a user may do at all and in their own archive",
+     .help = "The list that is given replaces the one before. Without login a user is a stranger; "
+             "delete needs both the privilege here and the right in the archive. "
+             "MailStore calls this: SetUserPrivileges.",
+     .args = emlfs_args_privilege_set,
+     .right = EMLFS_RIGHT_ADMIN,
+     .flags = EMLFS_COMMAND_ARCHIVE | EMLFS_COMMAND_WRITES,
+     .run = emlfs_run_privilege_set},
+    {.name = "privilege grant",
+     .summary = "open a user archive to another user or a group",
+     .help = "What is granted replaces what the same user or group was granted there before; "
+             "reading always belongs to it. MailStore calls this: SetUserPrivilegesOnFolder.",
+     .args = emlfs_args_privilege_grant,
+     .right = EMLFS_RIGHT_ADMIN,
+     .flags = EMLFS_COMMAND_ARCHIVE | EMLFS_COMMAND_WRITES,
+     .run = emlfs_run_privilege_grant},
+    {.name = "privilege revoke",
+     .summary = "take back what privilege grant gave",
+     .help = "It holds at once; files that are open are read to their end. "
+             "MailStore calls this: ClearUserPrivilegesOnFolders.",
+     .args = emlfs_args_privilege_revoke,
+     .right = EMLFS_RIGHT_ADMIN,
+     .flags = EMLFS_COMMAND_ARCHIVE | EMLFS_COMMAND_WRITES,
+     .run = emlfs_run_privilege_revoke},
+    {.name = "privilege access",
+     .summary = "switch your archive access as an administrator",
+     .help = "Administrators do not read other people's mail. With archive access on they do, "
+             "until it is switched off again. Switching it on needs your own password and a "
+             "reason; both switches are in the ledger. "
+             "MailStore calls this: archive access of administrators.",
+     .args = emlfs_args_privilege_access,
+     .right = EMLFS_RIGHT_ADMIN,
+     .flags = EMLFS_COMMAND_ARCHIVE | EMLFS_COMMAND_WRITES,
+     .run = emlfs_run_privilege_access},
+    {.name = "compliance show",
+     .summary = "show what governs the archive",
+     .help = "The mode, how many policies and holds are in force, what is recorded of users, who "
+             "audits, and which administrators have archive access. "
+             "MailStore calls this: GetComplianceConfiguration.",
+     .args = no_args,
+     .right = EMLFS_RIGHT_OFFICE,
+     .flags = EMLFS_COMMAND_ARCHIVE | EMLFS_COMMAND_ONE,
+     .fields = "mode,policies,holds,all_held,audited,auditors,archive_access",
+     .run = emlfs_run_compliance_show},
+    {.name = "compliance mode",
+     .summary = "choose governance or compliance mode",
+     .help = "In governance mode an administrator may loosen a policy, with a reason. In "
+             "compliance mode nothing that is kept may go earlier, whoever asks; it is for good. "
+             "MailStore calls this: SetComplianceConfiguration.",
+     .args = emlfs_args_compliance_mode,
+     .right = EMLFS_RIGHT_ADMIN,
+     .flags = EMLFS_COMMAND_ARCHIVE | EMLFS_COMMAND_WRITES,
+     .run = emlfs_run_compliance_mode},
+    {.name = "compliance auditor add",
+     .summary = "make a user an auditor",
+     .help = "An auditor reads every user archive that exists now, the ledger, policies and "
+             "holds, and changes nothing. Administrators cannot be auditors. "
+             "MailStore calls this: auditor user.",
+     .args = emlfs_args_auditor,
+     .right = EMLFS_RIGHT_ADMIN,
+     .flags = EMLFS_COMMAND_ARCHIVE | EMLFS_COMMAND_WRITES,
+     .run = emlfs_run_auditor_add},
+    {.name = "compliance auditor remove",
+     .summary = "make an auditor an ordinary user again",
+     .help = "The user keeps the rights that they have without the office.",
+     .args = emlfs_args_auditor,
+     .right = EMLFS_RIGHT_ADMIN,
+     .flags = EMLFS_COMMAND_ARCHIVE | EMLFS_COMMAND_WRITES,
+     .run = emlfs_run_auditor_remove},
+    {.name = "compliance auditor list",
+     .summary = "list the auditors",
+     .help = "An auditor reads the user archives that existed at the time shown.",
+     .args = no_args,
+     .right = EMLFS_RIGHT_OFFICE,
+     .flags = EMLFS_COMMAND_ARCHIVE,
+     .fields = "name,since",
+     .run = emlfs_run_auditor_list},
+    {.name = "compliance audit set",
+     .summary = "choose which activities of users are recorded",
+     .help = "Administrators' acts are always in the ledger, and so is every change of mail and "
+             "of rules. These are recorded of users as LIST says: login, read (opening a "
+             "message), search, export, denied (being refused). What must be recorded and cannot "
+             "be is not done. MailStore calls this: auditing, user activities to log.",
+     .args = emlfs_args_compliance_audit,
+     .right = EMLFS_RIGHT_ADMIN,
+     .flags = EMLFS_COMMAND_ARCHIVE | EMLFS_COMMAND_WRITES,
+     .run = emlfs_run_compliance_audit_set},
+    {.name = "compliance audit show",
+     .summary = "show which activities of users are recorded",
+     .help = "See compliance audit set.",
+     .args = no_args,
+     .right = EMLFS_RIGHT_OFFICE,
+     .flags = EMLFS_COMMAND_ARCHIVE,
+     .fields = "activity,recorded",
+     .run = emlfs_run_compliance_audit_show},
+    {.name = "policy list",
+     .summary = "list the retention policies in their order",
+     .help = "The first enabled policy that matches a message says until when it is kept. "
+             "MailStore calls this: GetRetentionPolicies.",
+     .args = no_args,
+     .right = EMLFS_RIGHT_OFFICE,
+     .flags = EMLFS_COMMAND_ARCHIVE,
+     .fields = "position,name,period,start,auto_delete,enabled,query",
+     .run = emlfs_run_policy_list},
+    {.name = "policy add",
+     .summary = "add a retention policy behind the others",
+     .help = "Messages that match QUERY are kept for PERIOD: days (90d), months (18m) or years "
+             "(6y) from the day they were archived, or the one that --start names; year-end is "
+             "the end of the year of receipt. With --auto-delete they are deleted then. A query "
+             "names no folder, excludes no field and has no relative date.\n\n"
+             "A policy that deletes, behind one that only keeps, loosens: see policy set. A "
+             "message that no policy matches may be deleted by those who have the right. "
+             "MailStore calls this: SetRetentionPolicies.",
+     .args = emlfs_args_policy_add,
+     .right = EMLFS_RIGHT_ADMIN,
+     .flags = EMLFS_COMMAND_ARCHIVE | EMLFS_COMMAND_WRITES | EMLFS_COMMAND_ONE,
+     .fields = "name,period,start,auto_delete,enabled,query",
+     .run = emlfs_run_policy_add},
+    {.name = "policy set",
+     .summary = "change a retention policy",
+     .help = "A change that lets a message go earlier loosens: in governance mode it needs "
+             "--reason, in compliance mode it is refused. "
+             "MailStore calls this: SetRetentionPolicies.",
+     .args = emlfs_args_policy_set,
+     .right = EMLFS_RIGHT_ADMIN,
+     .flags = EMLFS_COMMAND_ARCHIVE | EMLFS_COMMAND_WRITES | EMLFS_COMMAND_ONE,
+     .fields = "name,period,start,auto_delete,enabled,query",
+     .run = emlfs_run_policy_set},
+    {.name = "policy remove",
+     .summary = "remove a retention policy",
+     .help = "That loosens, as policy set explains; no message is deleted by it. "
+             "MailStore calls this: SetRetentionPolicies.",
+     .args = emlfs_args_policy_remove,
+     .right = EMLFS_RIGHT_ADMIN,
+     .flags = EMLFS_COMMAND_ARCHIVE | EMLFS_COMMAND_WRITES,
+     .run = emlfs_run_policy_remove},
+    {.name = "policy move",
+     .summary = "change the order in which policies are asked",
+     .help = "The first that matches decides, so moving one may loosen, as policy set explains. "
+             "MailStore calls this: SetRetentionPolicies (order).",
+     .args = emlfs_args_policy_move,
+     .right = EMLFS_RIGHT_ADMIN,
+     .flags = EMLFS_COMMAND_ARCHIVE | EMLFS_COMMAND_WRITES,
+     .run = emlfs_run_policy_move},
+    {.name = "hold list",
+     .summary = "list the legal holds",
+     .help = "Those in force; their records stay for ever. MailStore calls this: legal hold.",
+     .args = emlfs_args_hold_list,
+     .right = EMLFS_RIGHT_OFFICE,
+     .flags = EMLFS_COMMAND_ARCHIVE,
+     .fields = "name,scope,query,placed,placed_by,reason,released,released_by,release_reason",
+     .run = emlfs_run_hold_list},
+    {.name = "hold place",
+     .summary = "place a legal hold",
+     .help = "What is held is neither deleted nor moved, whatever the policies say: everything, "
+             "what matches a query now or later, or the messages named. A message may be under "
+             "many holds. It appears as the directory Holds/NAME. "
+             "MailStore calls this: legal hold (SetComplianceConfiguration).",
+     .args = emlfs_args_hold_place,
+     .right = EMLFS_RIGHT_ADMIN,
+     .flags = EMLFS_COMMAND_ARCHIVE | EMLFS_COMMAND_WRITES | EMLFS_COMMAND_ONE,
+     .fields = "name,scope,query,placed,placed_by,reason",
+     .run = emlfs_run_hold_place},
+    {.name = "hold add",
+     .summary = "hold further messages",
+     .help = "Adds messages to a hold that was placed with --message. None is taken out again "
+             "before the hold is released.",
+     .args = emlfs_args_hold_add,
+     .right = EMLFS_RIGHT_ADMIN,
+     .flags = EMLFS_COMMAND_ARCHIVE | EMLFS_COMMAND_WRITES,
+     .run = emlfs_run_hold_add},
+    {.name = "hold release",
+     .summary = "end a legal hold",
+     .help = "Its record stays, with the reason. Policies decide again, and other holds go on.",
+     .args = emlfs_args_hold_release,
+     .right = EMLFS_RIGHT_ADMIN,
+     .flags = EMLFS_COMMAND_ARCHIVE | EMLFS_COMMAND_WRITES,
+     .run = emlfs_run_hold_release},
+    {.name = "store list",
+     .summary = "list the archive stores and their states",
+     .help = "MailStore calls this: GetStores.",
+     .args = no_args,
+     .right = EMLFS_RIGHT_OFFICE,
+     .flags = EMLFS_COMMAND_ARCHIVE,
+     .fields = "number,name,state,messages,bytes,made,directory,present",
+     .run = emlfs_run_store_list},
+    {.name = "store create",
+     .summary = "begin a new store; the current one becomes normal",
+     .help = "New mail goes into the new one. A store that is full is followed by a new one by "
+             "itself. MailStore calls this: CreateStore.",
+     .args = emlfs_args_store_create,
+     .right = EMLFS_RIGHT_ADMIN,
+     .flags = EMLFS_COMMAND_ARCHIVE | EMLFS_COMMAND_WRITES | EMLFS_COMMAND_ONE,
+     .fields = "number,name,state,directory",
+     .run = emlfs_run_store_create},
+    {.name = "store set-state",
+     .summary = "write-protect, disable, lock or enable a store",
+     .help = "write-protected: nothing of it is moved or deleted. disabled: it is not shown and "
+             "not found. locked: as disabled, and only store unlock opens it. The store with the "
+             "highest number takes new mail, so it is current or write-protected. "
+             "MailStore calls this: SetStoreRequestedState.",
+     .args = emlfs_args_store_state,
+     .right = EMLFS_RIGHT_ADMIN,
+     .flags = EMLFS_COMMAND_ARCHIVE | EMLFS_COMMAND_WRITES | EMLFS_COMMAND_ONE,
+     .fields = "number,name,state,directory",
+     .run = emlfs_run_store_set_state},
+    {.name = "store rename",
+     .summary = "rename a store",
+     .help = "MailStore calls this: RenameStore.",
+     .args = emlfs_args_store_rename,
+     .right = EMLFS_RIGHT_ADMIN,
+     .flags = EMLFS_COMMAND_ARCHIVE | EMLFS_COMMAND_WRITES,
+     .run = emlfs_run_store_rename},
+    {.name = "store unlock",
+     .summary = "open a locked store with the recovery key",
+     .help = "The recovery key is the one that init printed. It is asked for, or read from a "
+             "file; it is kept nowhere. The store becomes normal. "
+             "MailStore calls this: UnlockStore.",
+     .args = emlfs_args_store_unlock,
+     .right = EMLFS_RIGHT_ADMIN,
+     .flags = EMLFS_COMMAND_ARCHIVE | EMLFS_COMMAND_WRITES | EMLFS_COMMAND_ONE,
+     .fields = "number,name,state,directory",
+     .run = emlfs_run_store_unlock},
+    {.name = "store detach",
+     .summary = "let a store be taken away",
+     .help = "Its messages are not shown any more, and its directory below stores/ may be moved "
+             "elsewhere. The current store cannot be detached. MailStore calls this: DetachStore.",
+     .args = emlfs_args_store,
+     .right = EMLFS_RIGHT_ADMIN,
+     .flags = EMLFS_COMMAND_ARCHIVE | EMLFS_COMMAND_WRITES | EMLFS_COMMAND_ONE,
+     .fields = "number,name,state,directory",
+     .run = emlfs_run_store_detach},
+    {.name = "store attach",
+     .summary = "bring a detached store back",
+     .help = "Its directory must be where it was, whole. The store is write-protected then. "
+             "MailStore calls this: AttachStore.",
+     .args = emlfs_args_store,
+     .right = EMLFS_RIGHT_ADMIN,
+     .flags = EMLFS_COMMAND_ARCHIVE | EMLFS_COMMAND_WRITES | EMLFS_COMMAND_ONE,
+     .fields = "number,name,state,directory",
+     .run = emlfs_run_store_attach},
     {.name = "folder list",
      .summary = "list folders with their message counts",
      .help = "Lists the folders of the user archives that you may read. "
@@ -319,7 +590,8 @@ const struct emlfs_command emlfs_commands[] = {
              "MailStore calls this: RebuildSelectedStoreIndexes.",
      .args = index_rebuild_args,
      .right = EMLFS_RIGHT_ADMIN,
-     .flags = EMLFS_COMMAND_ARCHIVE | EMLFS_COMMAND_INDEX | EMLFS_COMMAND_WRITES,
+     .flags =
+         EMLFS_COMMAND_ARCHIVE | EMLFS_COMMAND_INDEX | EMLFS_COMMAND_WRITES | EMLFS_COMMAND_RECORD,
      .fields = "store,indexed,waiting,problems,bytes,bytes_of_text,segments,kinds,reasons",
      .run = emlfs_run_index_rebuild},
     {.name = "index set",

@@ -147,6 +147,11 @@ int emlfs_text_json(struct json_object *object, struct emlfs_buf *out)
 
     if (!json)
         return -ENOMEM;
+    /* One piece of memory, so that who wipes out has wiped everything. */
+    int reserved = emlfs_buf_reserve(out, len);
+
+    if (reserved < 0)
+        return reserved;
     /* json-c escapes C0 characters; what else must not be shown stands only inside strings. */
     for (size_t i = 0; i < len;) {
         uint32_t c = 0xfffd;

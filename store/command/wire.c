@@ -9,6 +9,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "emlfs/base/crypto.h"
 #include "emlfs/base/os.h"
 #include "emlfs/text.h"
 
@@ -94,19 +95,31 @@ int emlfs_wire_send_all(int fd, struct emlfs_span bytes)
 
 int emlfs_wire_send(int fd, uint8_t type, struct emlfs_span payload)
 {
-    EMLFS_BUF_CLEANUP struct emlfs_buf out =
-        EMLFS_BUF_INIT(EMLFS_FRAME_MAX_BYTES + EMLFS_FRAME_HEAD_BYTES);
+    struct emlfs_buf out = EMLFS_BUF_INIT(EMLFS_FRAME_MAX_BYTES + EMLFS_FRAME_HEAD_BYTES);
     int r = emlfs_frame_append(&out, type, payload);
 
-    return r < 0 ? r : emlfs_wire_send_all(fd, emlfs_buf_view(&out));
+    if (r == 0)
+        r = emlfs_wire_send_all(fd, emlfs_buf_view(&out));
+    emlfs_buf_wipe(&out);
+    return r;
 }
 
 int emlfs_wire_send_json(int fd, uint8_t type, struct json_object *object)
 {
-    EMLFS_BUF_CLEANUP struct emlfs_buf text = EMLFS_BUF_INIT(EMLFS_FRAME_MAX_BYTES);
+    struct emlfs_buf text = EMLFS_BUF_INIT(EMLFS_FRAME_MAX_BYTES);
+    size_t len = 0;
     int r = emlfs_text_json(object, &text);
 
-    return r < 0 ? r : emlfs_wire_send(fd, type, emlfs_buf_view(&text));
+    if (r == 0)
+        r = emlfs_wire_send(fd, type, emlfs_buf_view(&text));
+    emlfs_buf_wipe(&text);
+
+    /* A request may hold a password: json-c keeps the text it made in the object. */
+    const char *kept = json_object_to_json_string_length(object, JSON_C_TO_STRING_PLAIN, &len);
+
+    if (kept)
+        emlfs_wipe((char *)kept, len);
+    return r;
 }
 
 /*
