@@ -19,6 +19,8 @@
 #define EMLFS_ENTRY_DRAFT 8u
 #define EMLFS_ENTRY_DELETED 16u
 #define EMLFS_ENTRY_FORWARDED 32u
+/* No flag of a mailbox: an administrator vouched for the dates of the source (retention.h). */
+#define EMLFS_ENTRY_VOUCHED 64u
 
 struct emlfs_source_message {
     const char *folder;    /* path below the import's base folder, components separated by '/';

@@ -10,13 +10,17 @@
 /*
  * Archive users, and the pure functions that decide who may do what.
  *
- * emlfs_user_... may be called from any thread, except that _add, _rename and _remove must not run
- * at the same time on one archive: who calls them (the command runner) lets one finish first. A
- * crash within one is settled by the next _add, _rename or emlfs_bindings_new; until then a user
- * half made does not exist, and a top folder half renamed keeps its old name.
+ * emlfs_user_... may be called from any thread, except that _add and _rename must not run at the
+ * same time on one archive: who calls them (the command runner) lets one finish first. A crash
+ * within one is settled by the next _add, _rename or emlfs_bindings_new; until then a user half
+ * made does not exist, and a top folder half renamed keeps its old name. Every change goes with its
+ * record (change.h): USER_MADE, USER_CHANGED, USER_DELETED.
  */
 
 #define EMLFS_USER_NAME_MAX_BYTES 64u
+#define EMLFS_USER_FULL_NAME_MAX_BYTES 120u
+#define EMLFS_USER_ADDRESS_MAX_BYTES 254u
+#define EMLFS_USER_ADDRESSES_MAX 16u
 #define EMLFS_USER_ADMIN 1u
 #define EMLFS_USER_REMOVED 2u /* may do nothing any more; the archive stays */
 
@@ -25,8 +29,11 @@ struct emlfs_user {
     struct emlfs_folder_id archive; /* top folder of the user archive */
     uint32_t flags;
     int64_t created_ns;
-    char name[EMLFS_USER_NAME_MAX_BYTES + 1];         /* also the user archive's directory name */
-    char unix_account[EMLFS_USER_NAME_MAX_BYTES + 1]; /* whose uid owns it */
+    char name[EMLFS_USER_NAME_MAX_BYTES + 1];           /* also the user archive's directory name */
+    char unix_account[EMLFS_USER_NAME_MAX_BYTES + 1];   /* whose uid owns it */
+    char full_name[EMLFS_USER_FULL_NAME_MAX_BYTES + 1]; /* "": none given */
+    unsigned addresses_n; /* of mail: which messages are the user's own */
+    char addresses[EMLFS_USER_ADDRESSES_MAX][EMLFS_USER_ADDRESS_MAX_BYTES + 1];
 };
 /*
  * name: 1...64 bytes, a valid folder name, not "Holds", "Searches" or ".emlfs", unique ignoring
@@ -55,9 +62,28 @@ int emlfs_user_walk(struct emlfs_archive *archive,
  */
 int emlfs_user_rename(struct emlfs_archive *archive, const struct emlfs_actor *actor,
                       const char *name, const char *new_name, struct emlfs_err *err);
+/* What to change of a user. */
+struct emlfs_user_change {
+    const char *unix_account;     /* NULL: stays */
+    const char *full_name;        /* NULL: stays; "": none */
+    const char *const *addresses; /* NULL: they stay; else all of them, addresses_n */
+    unsigned addresses_n;
+    bool set_admin; /* admin says what it becomes; else it stays */
+    bool admin;
+};
 /*
- * Mark as removed: the user archive and its mail stay, and nobody reads them. The last
- * administrator stays: EPERM. 0 also when removed before. ENOENT.
+ * Change the user with exactly this name; the name itself is changed by _rename. Who is no
+ * administrator any more loses archive access, too. EPERM: the last administrator keeps the flag,
+ * and an auditor does not get it. EINVAL: no account, a text that is too long or no text, an
+ * address that is none or twice there; ENOENT: also a removed user. 0 also when nothing changes.
+ */
+int emlfs_user_change(struct emlfs_archive *archive, const struct emlfs_actor *actor,
+                      const char *name, const struct emlfs_user_change *change,
+                      struct emlfs_err *err);
+/*
+ * Mark as removed: the user archive and its mail stay, and belong to nobody; who reads them are
+ * those it was granted to, and offices (access.h). The last administrator stays: EPERM. 0 also when
+ * removed before. ENOENT.
  */
 int emlfs_user_remove(struct emlfs_archive *archive, const struct emlfs_actor *actor,
                       const char *name, struct emlfs_err *err);

@@ -1,18 +1,30 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * A user row: key u16 be id; value
- *     varint version (1), varint flags, svarint created_ns, varint top folder id (0: not made yet),
- *     bytes name, bytes unix_account
- * and nothing after it.
+ *     varint version (2), varint flags, svarint created_ns, varint top folder id (0: not made yet),
+ *     bytes name, bytes unix_account, bytes full_name, varint number of addresses, bytes each
+ * and nothing after it. Version 1 ends behind unix_account.
  */
 #include <string.h>
 
 #include "emlfs/base/cursor.h"
 #include "emlfs/name.h"
+#include "policy_internal.h"
 #include "users.h"
 
-#define ROW_VERSION 1u
+#define ROW_VERSION 2u
+#define ROW_VERSION_BARE 1u
 #define FLAGS_KNOWN (EMLFS_USER_ADMIN | EMLFS_USER_REMOVED)
+
+static int identity_encode(const struct emlfs_user *user, struct emlfs_buf *out)
+{
+    int r = emlfs_buf_append_bytes(out, emlfs_span_str(user->full_name));
+    if (r == 0)
+        r = emlfs_buf_append_varint(out, user->addresses_n);
+    for (unsigned i = 0; r == 0 && i < user->addresses_n; i++)
+        r = emlfs_buf_append_bytes(out, emlfs_span_str(user->addresses[i]));
+    return r;
+}
 
 int emlfs_user_encode(const struct emlfs_user *user, struct emlfs_buf *ret_value)
 {
@@ -28,7 +40,7 @@ int emlfs_user_encode(const struct emlfs_user *user, struct emlfs_buf *ret_value
         r = emlfs_buf_append_bytes(ret_value, emlfs_span_str(user->name));
     if (r == 0)
         r = emlfs_buf_append_bytes(ret_value, emlfs_span_str(user->unix_account));
-    return r;
+    return r == 0 ? identity_encode(user, ret_value) : r;
 }
 
 /* Text that may not be empty or hold a NUL; out has room for the maximum. */
@@ -41,6 +53,14 @@ static bool text_decode(struct emlfs_cursor *cur, char *out)
     memcpy(out, text.data, text.len);
     out[text.len] = 0;
     return true;
+}
+
+static void identity_decode(struct emlfs_cursor *cur, struct emlfs_user *user)
+{
+    emlfs_row_text_take(cur, user->full_name, sizeof(user->full_name), true);
+    user->addresses_n = (unsigned)emlfs_cursor_varint_max(cur, EMLFS_USER_ADDRESSES_MAX);
+    for (unsigned i = 0; !cur->bad && i < user->addresses_n; i++)
+        emlfs_row_text_take(cur, user->addresses[i], sizeof(user->addresses[i]), false);
 }
 
 int emlfs_user_decode(struct emlfs_span key, struct emlfs_span value, struct emlfs_user *ret)
@@ -58,10 +78,11 @@ int emlfs_user_decode(struct emlfs_span key, struct emlfs_span value, struct eml
     user.flags = (uint32_t)emlfs_cursor_varint_max(&cur, FLAGS_KNOWN);
     user.created_ns = emlfs_cursor_svarint(&cur);
     user.archive.v = (uint32_t)emlfs_cursor_varint_max(&cur, UINT32_MAX);
-    bool ok = version == ROW_VERSION && text_decode(&cur, user.name) &&
-              text_decode(&cur, user.unix_account) && emlfs_cursor_done(&cur) &&
-              emlfs_name_folder_ok(user.name);
-    if (!ok)
+    bool ok = version >= ROW_VERSION_BARE && text_decode(&cur, user.name) &&
+              text_decode(&cur, user.unix_account) && emlfs_name_folder_ok(user.name);
+    if (ok && version >= ROW_VERSION)
+        identity_decode(&cur, &user);
+    if (!ok || !emlfs_cursor_done(&cur))
         return -EUCLEAN;
     *ret = user;
     return 0;

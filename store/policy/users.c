@@ -7,57 +7,107 @@
  *   U3  A row without a top folder is a reservation. It holds its id and name and is no user yet.
  *   U4  The row decides. A top folder has the name its user's row has, or gets it when settled.
  *   U5  At least one user who is not removed is an administrator, once there was one.
+ *   U6  A row of a user is written with its record. A reservation is none yet, so it has none.
+ *   U7  What a change was checked against is still so when it is written: the generation of the
+ *       rules is compared under the write lock, and the whole change begins anew when it moved.
  *
- * Adding: reservation, folder, row with the folder. Renaming: row, folder. A crash in between
- * leaves a reservation or a folder with its old name. Neither gives anybody a right; the next
- * emlfs_user_add, _rename or emlfs_bindings_new settles it.
+ * Adding: reservation, folder, row with the folder and the record. Renaming: row, folder. A crash
+ * in between leaves a reservation or a folder with its old name. Neither gives anybody a right; the
+ * next emlfs_user_add, _rename or emlfs_bindings_new settles it.
  *
- * Not responsible for: two changes at the same time (policy.h), and who may make them.
+ * Not responsible for: two who add or rename at the same time (policy.h), and who may do it.
  */
 #include <stdlib.h>
 #include <string.h>
 
+#include "emlfs/change.h"
 #include "emlfs/name.h"
+#include "emlfs/rights.h"
+#include "policy_internal.h"
 #include "users.h"
 
-#define ROW_MAX_BYTES 256u
 #define FOLDED_MAX_BYTES 1024u
+#define ROWS_MAX_BYTES ((size_t)UINT16_MAX * EMLFS_USER_ROW_MAX_BYTES)
+#define ATTEMPTS_MAX 100u /* each further one needs a change of the rules during the one before */
 
+/* What is needed of each user at once; the rest stays in its row. */
+struct user_line {
+    struct emlfs_user_id id;
+    struct emlfs_folder_id archive;
+    uint32_t flags;
+    char name[EMLFS_USER_NAME_MAX_BYTES + 1];
+    size_t at, len; /* of the row */
+};
 /* Every row, reservations included, in id order. */
 struct user_list {
-    struct emlfs_user *users;
+    uint64_t generation; /* of the rules, before they were read */
+    struct user_line *users;
     size_t n;
     size_t cap;
+    struct emlfs_buf rows;
 };
 
 static void list_free(struct user_list *list)
 {
     free(list->users);
+    emlfs_buf_free(&list->rows);
     *list = (struct user_list){0};
 }
 #define USER_LIST_CLEANUP __attribute__((cleanup(list_free)))
 
-static bool user_exists(const struct emlfs_user *user)
+static bool user_exists(const struct user_line *user)
 {
     return user->archive.v != 0;
+}
+
+static void line_set(struct user_line *line, const struct emlfs_user *user)
+{
+    line->id = user->id;
+    line->archive = user->archive;
+    line->flags = user->flags;
+    memcpy(line->name, user->name, sizeof(line->name));
+}
+
+static int list_room(struct user_list *list)
+{
+    if (list->n < list->cap)
+        return 0;
+    size_t cap = list->cap ? 2 * list->cap : 16;
+    struct user_line *more = reallocarray(list->users, cap, sizeof(*more));
+    if (!more)
+        return -ENOMEM;
+    list->users = more;
+    list->cap = cap;
+    return 0;
 }
 
 static int list_append(void *arg, struct emlfs_span key, struct emlfs_span value)
 {
     struct user_list *list = arg;
+    struct emlfs_user user;
 
-    if (list->n == list->cap) {
-        size_t cap = list->cap ? 2 * list->cap : 16;
-        struct emlfs_user *more = reallocarray(list->users, cap, sizeof(*more));
-        if (!more)
-            return -ENOMEM;
-        list->users = more;
-        list->cap = cap;
-    }
-    int r = emlfs_user_decode(key, value, &list->users[list->n]);
+    int r = list_room(list);
     if (r == 0)
-        list->n++;
+        r = emlfs_user_decode(key, value, &user);
+    if (r < 0)
+        return r;
+    struct user_line *line = &list->users[list->n];
+    *line = (struct user_line){.at = list->rows.len, .len = value.len};
+    line_set(line, &user);
+    r = emlfs_buf_append(&list->rows, value.data, value.len);
+    list->n += r == 0;
     return r;
+}
+
+/* The whole of a user, as it was when the list was read. */
+static void list_get(const struct user_list *list, const struct user_line *line,
+                     struct emlfs_user *ret)
+{
+    const uint8_t key[2] = {(uint8_t)(line->id.v >> 8), (uint8_t)line->id.v};
+
+    /* It was decoded once. */
+    (void)emlfs_user_decode(emlfs_span_of(key, sizeof(key)),
+                            emlfs_span_of(list->rows.data + line->at, line->len), ret);
 }
 
 static int row_error(int r, struct emlfs_err *err)
@@ -73,6 +123,9 @@ static int list_load(struct emlfs_archive *archive, struct user_list *list, stru
 {
     struct emlfs_err inner = {0};
 
+    list_free(list);
+    list->rows = EMLFS_BUF_INIT(ROWS_MAX_BYTES);
+    list->generation = emlfs_archive_generation(archive);
     int r = emlfs_archive_master_walk(archive, EMLFS_MASTER_USER, list_append, list, &inner);
     if (r == 0)
         return 0;
@@ -83,17 +136,80 @@ static int list_load(struct emlfs_archive *archive, struct user_list *list, stru
     return r;
 }
 
-static int row_put(struct emlfs_archive *archive, const struct emlfs_user *user,
-                   struct emlfs_err *err)
+/* ---- writing */
+
+/* A user is changed: by whom, and what the record says of it. */
+struct act {
+    const struct emlfs_actor *actor;
+    enum emlfs_ledger_kind kind;
+    const char *detail;
+    const struct user_list *seen; /* what the change was checked against; NULL: nothing (U7) */
+    const struct emlfs_master_row *also;
+};
+struct witness {
+    struct emlfs_archive *archive;
+    uint64_t generation;
+    bool moved;
+};
+
+static int still_so(void *arg, struct emlfs_err *err)
+{
+    struct witness *witness = arg;
+
+    witness->moved = emlfs_archive_generation(witness->archive) != witness->generation;
+    return witness->moved ? emlfs_err_set(err, EAGAIN, "policy", "the rules changed meanwhile") : 0;
+}
+
+static int row_encode(const struct emlfs_user *user, struct emlfs_buf *key, struct emlfs_buf *value,
+                      struct emlfs_err *err)
+{
+    int r = emlfs_buf_append_u16be(key, user->id.v);
+    if (r == 0)
+        r = emlfs_user_encode(user, value);
+    return r < 0 ? emlfs_err_sys(err, -r, "policy", "cannot write user %s", user->name) : 0;
+}
+
+/* -EAGAIN: what it was checked against is not so any more. */
+static int row_change(struct emlfs_archive *archive, const struct act *act,
+                      const struct emlfs_user *user, struct emlfs_err *err)
 {
     EMLFS_BUF_CLEANUP struct emlfs_buf key = EMLFS_BUF_INIT(sizeof(uint16_t));
-    EMLFS_BUF_CLEANUP struct emlfs_buf value = EMLFS_BUF_INIT(ROW_MAX_BYTES);
+    EMLFS_BUF_CLEANUP struct emlfs_buf value = EMLFS_BUF_INIT(EMLFS_USER_ROW_MAX_BYTES);
+    struct witness witness = {.archive = archive};
+    const struct emlfs_ledger_record record = {.kind = (uint16_t)act->kind,
+                                               .owner = user->id,
+                                               .object = user->id.v,
+                                               .name = emlfs_span_str(user->name),
+                                               .detail = emlfs_span_str(act->detail)};
+    struct emlfs_master_row rows[2];
+    struct emlfs_master_change change = {
+        .actor = act->actor, .record = &record, .rows = rows, .n = act->also ? 2 : 1};
 
-    int r = emlfs_buf_append_u16be(&key, user->id.v);
-    if (r == 0)
-        r = emlfs_user_encode(user, &value);
+    int r = row_encode(user, &key, &value, err);
     if (r < 0)
-        return emlfs_err_sys(err, -r, "policy", "cannot write user %s", user->name);
+        return r;
+    rows[0] =
+        (struct emlfs_master_row){EMLFS_MASTER_USER, emlfs_buf_view(&key), emlfs_buf_view(&value)};
+    if (act->also)
+        rows[1] = *act->also;
+    if (act->seen) {
+        witness.generation = act->seen->generation;
+        change.check = still_so;
+        change.arg = &witness;
+    }
+    return emlfs_archive_master_change(archive, &change, err);
+}
+
+/* U6 */
+static int reservation_put(struct emlfs_archive *archive, const struct emlfs_user *user,
+                           struct emlfs_err *err)
+{
+    EMLFS_BUF_CLEANUP struct emlfs_buf key = EMLFS_BUF_INIT(sizeof(uint16_t));
+    EMLFS_BUF_CLEANUP struct emlfs_buf value = EMLFS_BUF_INIT(EMLFS_USER_ROW_MAX_BYTES);
+
+    int r = row_encode(user, &key, &value, err);
+    if (r < 0)
+        return r;
     return emlfs_archive_master_put(archive, EMLFS_MASTER_USER, emlfs_buf_view(&key),
                                     emlfs_buf_view(&value), err);
 }
@@ -172,7 +288,7 @@ static int list_find_folded(const struct user_list *list, const char *name, size
     return 0;
 }
 
-static struct emlfs_user *list_find(const struct user_list *list, const char *name)
+static struct user_line *list_find(const struct user_list *list, const char *name)
 {
     for (size_t i = 0; i < list->n; i++)
         if (user_exists(&list->users[i]) && strcmp(list->users[i].name, name) == 0)
@@ -188,8 +304,8 @@ static int no_such_user(const char *name, struct emlfs_err *err)
 /* ---- settling */
 
 /* Make the top folder of a reservation and turn it into a user. */
-static int user_complete(struct emlfs_archive *archive, struct emlfs_user *user,
-                         struct emlfs_err *err)
+static int user_complete(struct emlfs_archive *archive, const struct act *act,
+                         struct emlfs_user *user, struct emlfs_err *err)
 {
     const struct emlfs_folder_id root = {0};
     struct emlfs_folder_id id;
@@ -207,33 +323,41 @@ static int user_complete(struct emlfs_archive *archive, struct emlfs_user *user,
                              folder.name);
     struct emlfs_user complete = *user;
     complete.archive = id;
-    r = row_put(archive, &complete, err);
+    r = row_change(archive, act, &complete, err);
     if (r == 0)
-        *user = complete;
+        user->archive = id;
     return r;
 }
 
 /* Give the top folder the name of the row. */
-static int user_name_folder(struct emlfs_archive *archive, const struct emlfs_user *user,
-                            struct emlfs_err *err)
+static int folder_name(struct emlfs_archive *archive, struct emlfs_folder_id id, const char *name,
+                       struct emlfs_err *err)
 {
     struct emlfs_folder folder;
 
-    int r = emlfs_archive_folder_get(archive, user->archive, &folder, err);
-    if (r < 0 || strcmp(folder.name, user->name) == 0)
+    int r = emlfs_archive_folder_get(archive, id, &folder, err);
+    if (r < 0 || strcmp(folder.name, name) == 0)
         return r;
-    return emlfs_archive_folder_rename(archive, user->archive, user->name, err);
+    return emlfs_archive_folder_rename(archive, id, name, err);
 }
 
 /* Folders first: a reservation may wait for a name that a folder still has. */
 static void list_settle(struct emlfs_archive *archive, struct user_list *list)
 {
+    const struct act act = {.kind = EMLFS_LEDGER_USER_MADE,
+                            .detail = "completed after an interruption"};
+    struct emlfs_user user;
+
     for (size_t i = 0; i < list->n; i++)
         if (user_exists(&list->users[i]))
-            (void)user_name_folder(archive, &list->users[i], NULL);
-    for (size_t i = 0; i < list->n; i++)
-        if (!user_exists(&list->users[i]))
-            (void)user_complete(archive, &list->users[i], NULL);
+            (void)folder_name(archive, list->users[i].archive, list->users[i].name, NULL);
+    for (size_t i = 0; i < list->n; i++) {
+        if (user_exists(&list->users[i]))
+            continue;
+        list_get(list, &list->users[i], &user);
+        if (user_complete(archive, &act, &user, NULL) == 0)
+            line_set(&list->users[i], &user);
+    }
 }
 
 void emlfs_users_settle(struct emlfs_archive *archive)
@@ -254,17 +378,17 @@ int emlfs_user_by_name(struct emlfs_archive *archive, const char *name, struct e
     int r = list_load(archive, &list, err);
     if (r < 0)
         return r;
-    const struct emlfs_user *found = list_find(&list, name);
+    const struct user_line *found = list_find(&list, name);
     if (!found)
         return no_such_user(name, err);
-    *ret = *found;
+    list_get(&list, found, ret);
     return 0;
 }
 
 int emlfs_user_by_id(struct emlfs_archive *archive, struct emlfs_user_id id, struct emlfs_user *ret,
                      struct emlfs_err *err)
 {
-    EMLFS_BUF_CLEANUP struct emlfs_buf value = EMLFS_BUF_INIT(ROW_MAX_BYTES);
+    EMLFS_BUF_CLEANUP struct emlfs_buf value = EMLFS_BUF_INIT(EMLFS_USER_ROW_MAX_BYTES);
     const uint8_t bytes[2] = {(uint8_t)(id.v >> 8), (uint8_t)id.v};
     struct emlfs_span key = emlfs_span_of(bytes, sizeof(bytes));
     struct emlfs_user user;
@@ -275,7 +399,7 @@ int emlfs_user_by_id(struct emlfs_archive *archive, struct emlfs_user_id id, str
         if (r < 0)
             return row_error(r, err);
     }
-    if (r == -ENOENT || (r == 0 && !user_exists(&user)))
+    if (r == -ENOENT || (r == 0 && user.archive.v == 0))
         return emlfs_err_set(err, ENOENT, "policy", "no user %u", id.v);
     if (r == 0)
         *ret = user;
@@ -287,18 +411,22 @@ int emlfs_user_walk(struct emlfs_archive *archive,
                     struct emlfs_err *err)
 {
     USER_LIST_CLEANUP struct user_list list = {0};
+    struct emlfs_user user;
 
     int r = list_load(archive, &list, err);
-    for (size_t i = 0; r == 0 && i < list.n; i++)
-        if (user_exists(&list.users[i]))
-            r = each(arg, &list.users[i]);
+    for (size_t i = 0; r == 0 && i < list.n; i++) {
+        if (!user_exists(&list.users[i]))
+            continue;
+        list_get(&list, &list.users[i], &user);
+        r = each(arg, &user);
+    }
     return r;
 }
 
 /* ---- changing */
 
 static int name_must_be_free(const struct user_list *list, const char *name,
-                             const struct emlfs_user *except, struct emlfs_err *err)
+                             const struct user_line *except, struct emlfs_err *err)
 {
     size_t at;
 
@@ -307,7 +435,7 @@ static int name_must_be_free(const struct user_list *list, const char *name,
         return emlfs_err_sys(err, -r, "policy", "cannot compare \"%s\"", name);
     if (at == list->n || &list->users[at] == except)
         return 0;
-    const struct emlfs_user *other = &list->users[at];
+    const struct user_line *other = &list->users[at];
     return emlfs_err_set(err, EEXIST, "policy", "user \"%s\" %s", other->name,
                          other->flags & EMLFS_USER_REMOVED
                              ? "was removed, and the archive keeps the name"
@@ -333,18 +461,18 @@ static int add_reserve(struct emlfs_archive *archive, const struct user_list *li
         return emlfs_err_set(err, E2BIG, "policy", "an archive has at most %u users", UINT16_MAX);
     user->id.v = (uint16_t)(last + 1);
     user->created_ns = emlfs_archive_now_ns(archive);
-    return row_put(archive, user, err);
+    return reservation_put(archive, user, err);
 }
 
 int emlfs_user_add(struct emlfs_archive *archive, const struct emlfs_actor *actor,
                    const struct emlfs_user_new *made, struct emlfs_user *ret, struct emlfs_err *err)
 {
     USER_LIST_CLEANUP struct user_list list = {0};
+    const struct act act = {.actor = actor, .kind = EMLFS_LEDGER_USER_MADE, .detail = ""};
     struct emlfs_user user = {.flags = made->flags};
     const char *name = made->name;
     const char *account = made->unix_account ? made->unix_account : name;
 
-    (void)actor;
     int r = add_check(name, account, made->flags, err);
     if (r == 0)
         r = list_load(archive, &list, err);
@@ -359,7 +487,7 @@ int emlfs_user_add(struct emlfs_archive *archive, const struct emlfs_actor *acto
     r = add_reserve(archive, &list, &user, err);
     if (r < 0)
         return r;
-    r = user_complete(archive, &user, err);
+    r = user_complete(archive, &act, &user, err);
     if (r < 0)
         row_drop(archive, user.id);
     else if (ret)
@@ -367,61 +495,262 @@ int emlfs_user_add(struct emlfs_archive *archive, const struct emlfs_actor *acto
     return r;
 }
 
-int emlfs_user_rename(struct emlfs_archive *archive, const struct emlfs_actor *actor,
-                      const char *name, const char *new_name, struct emlfs_err *err)
-{
-    USER_LIST_CLEANUP struct user_list list = {0};
-
-    (void)actor;
-    int r = name_check(new_name, err);
-    if (r == 0)
-        r = list_load(archive, &list, err);
-    if (r < 0)
-        return r;
-    list_settle(archive, &list);
-    const struct emlfs_user *user = list_find(&list, name);
-    if (!user)
-        return no_such_user(name, err);
-    r = name_must_be_free(&list, new_name, user, err);
-    if (r < 0)
-        return r;
-    struct emlfs_user renamed = *user;
-    memset(renamed.name, 0, sizeof(renamed.name));
-    memcpy(renamed.name, new_name, strlen(new_name));
-    r = row_put(archive, &renamed, err);
-    if (r < 0)
-        return r;
-    r = user_name_folder(archive, &renamed, err);
-    if (r < 0)
-        (void)row_put(archive, user, NULL); /* the folder refused the name: so does the row */
-    return r;
-}
-
-static bool is_acting_admin(const struct emlfs_user *user)
+static bool is_acting_admin(const struct user_line *user)
 {
     return user_exists(user) && user->flags & EMLFS_USER_ADMIN &&
            !(user->flags & EMLFS_USER_REMOVED);
 }
 
+static int admin_must_remain(const struct user_list *list, const struct user_line *user,
+                             struct emlfs_err *err)
+{
+    size_t admins = 0;
+
+    for (size_t i = 0; i < list->n; i++)
+        admins += is_acting_admin(&list->users[i]);
+    if (is_acting_admin(user) && admins == 1)
+        return emlfs_err_set(err, EPERM, "policy", "\"%s\" is the last administrator", user->name);
+    return 0;
+}
+
+/* One attempt at a change of the user called name. list is the caller's, to be freed. */
+struct attempt {
+    struct emlfs_archive *archive;
+    const struct emlfs_actor *actor;
+    const char *name;
+    const void *what;
+    struct user_list list;
+    struct user_line *line;
+    struct emlfs_user user;
+};
+typedef int attempt_fn(struct attempt *attempt, struct emlfs_err *err);
+
+static int attempt_once(struct attempt *attempt, attempt_fn *fn, struct emlfs_err *err)
+{
+    int r = list_load(attempt->archive, &attempt->list, err);
+    if (r < 0)
+        return r;
+    attempt->line = list_find(&attempt->list, attempt->name);
+    if (!attempt->line)
+        return no_such_user(attempt->name, err);
+    list_get(&attempt->list, attempt->line, &attempt->user);
+    return fn(attempt, err);
+}
+
+static int attempt_run(struct attempt *attempt, attempt_fn *fn, struct emlfs_err *err)
+{
+    int r = -EAGAIN;
+
+    for (unsigned i = 0; r == -EAGAIN && i < ATTEMPTS_MAX; i++)
+        r = attempt_once(attempt, fn, err);
+    list_free(&attempt->list);
+    return r;
+}
+
+static struct act attempt_act(const struct attempt *attempt, enum emlfs_ledger_kind kind,
+                              const char *detail)
+{
+    return (struct act){
+        .actor = attempt->actor, .kind = kind, .detail = detail, .seen = &attempt->list};
+}
+
+static int rename_once(struct attempt *attempt, struct emlfs_err *err)
+{
+    struct act act = attempt_act(attempt, EMLFS_LEDGER_USER_CHANGED, attempt->name);
+    struct emlfs_user renamed = attempt->user;
+    const char *new_name = attempt->what;
+
+    list_settle(attempt->archive, &attempt->list);
+    int r = name_must_be_free(&attempt->list, new_name, attempt->line, err);
+    if (r < 0)
+        return r;
+    memset(renamed.name, 0, sizeof(renamed.name));
+    memcpy(renamed.name, new_name, strlen(new_name));
+    r = row_change(attempt->archive, &act, &renamed, err);
+    if (r < 0)
+        return r;
+    r = folder_name(attempt->archive, renamed.archive, new_name, err);
+    if (r == 0)
+        return 0;
+    act = (struct act){.actor = attempt->actor,
+                       .kind = EMLFS_LEDGER_USER_CHANGED,
+                       .detail = "the folder refused the name"};
+    (void)row_change(attempt->archive, &act, &attempt->user, NULL); /* so does the row */
+    return r == -EAGAIN ? -EIO : r;
+}
+
+int emlfs_user_rename(struct emlfs_archive *archive, const struct emlfs_actor *actor,
+                      const char *name, const char *new_name, struct emlfs_err *err)
+{
+    struct attempt attempt = {.archive = archive, .actor = actor, .name = name, .what = new_name};
+
+    int r = name_check(new_name, err);
+    return r < 0 ? r : attempt_run(&attempt, rename_once, err);
+}
+
+static int remove_once(struct attempt *attempt, struct emlfs_err *err)
+{
+    const struct act act = attempt_act(attempt, EMLFS_LEDGER_USER_DELETED, "");
+
+    int r = admin_must_remain(&attempt->list, attempt->line, err);
+    if (r < 0 || attempt->user.flags & EMLFS_USER_REMOVED)
+        return r;
+    attempt->user.flags |= EMLFS_USER_REMOVED;
+    return row_change(attempt->archive, &act, &attempt->user, err);
+}
+
 int emlfs_user_remove(struct emlfs_archive *archive, const struct emlfs_actor *actor,
                       const char *name, struct emlfs_err *err)
 {
-    USER_LIST_CLEANUP struct user_list list = {0};
-    size_t admins = 0;
+    struct attempt attempt = {.archive = archive, .actor = actor, .name = name};
 
-    (void)actor;
-    int r = list_load(archive, &list, err);
+    return attempt_run(&attempt, remove_once, err);
+}
+
+/* ---- what else is known of a user */
+
+static bool address_ok(const char *address)
+{
+    size_t len = strlen(address);
+    const char *at = strrchr(address, '@');
+    bool ok = len <= EMLFS_USER_ADDRESS_MAX_BYTES && at && at > address && at[1] != 0 &&
+              emlfs_row_text_ok(address, len + 1, false);
+
+    return ok && strpbrk(address, " <>,;\"") == NULL;
+}
+
+static int addresses_set(const struct emlfs_user_change *change, struct emlfs_user *user,
+                         struct emlfs_err *err)
+{
+    if (change->addresses_n > EMLFS_USER_ADDRESSES_MAX)
+        return emlfs_err_set(err, EINVAL, "policy", "a user has at most %u addresses",
+                             EMLFS_USER_ADDRESSES_MAX);
+    memset(user->addresses, 0, sizeof(user->addresses));
+    user->addresses_n = change->addresses_n;
+    for (unsigned i = 0; i < change->addresses_n; i++) {
+        const char *address = change->addresses[i];
+        if (!address_ok(address))
+            return emlfs_err_set(err, EINVAL, "policy", "\"%s\" is no mail address", address);
+        for (unsigned j = 0; j < i; j++)
+            if (strcasecmp(user->addresses[j], address) == 0)
+                return emlfs_err_set(err, EINVAL, "policy", "\"%s\" is there twice", address);
+        memcpy(user->addresses[i], address, strlen(address));
+    }
+    return 0;
+}
+
+static int texts_set(const struct emlfs_user_change *change, struct emlfs_user *user,
+                     struct emlfs_err *err)
+{
+    int r = change->unix_account ? account_check(change->unix_account, err) : 0;
+
+    if (r == 0 && change->unix_account) {
+        memset(user->unix_account, 0, sizeof(user->unix_account));
+        memcpy(user->unix_account, change->unix_account, strlen(change->unix_account));
+    }
+    if (r == 0 && change->full_name) {
+        size_t len = strlen(change->full_name);
+        if (len >= sizeof(user->full_name) || !emlfs_row_text_ok(change->full_name, len + 1, true))
+            return emlfs_err_set(err, EINVAL, "policy", "a full name is text of at most %u bytes",
+                                 EMLFS_USER_FULL_NAME_MAX_BYTES);
+        memset(user->full_name, 0, sizeof(user->full_name));
+        memcpy(user->full_name, change->full_name, len);
+    }
+    return r;
+}
+
+static int rights_get(struct emlfs_archive *archive, struct emlfs_user_id id,
+                      struct emlfs_rights *ret, struct emlfs_err *err)
+{
+    EMLFS_BUF_CLEANUP struct emlfs_buf value = EMLFS_BUF_INIT(EMLFS_RIGHTS_ROW_MAX_BYTES);
+    const uint8_t bytes[2] = {(uint8_t)(id.v >> 8), (uint8_t)id.v};
+    const struct emlfs_span key = emlfs_span_of(bytes, sizeof(bytes));
+
+    int r = emlfs_archive_master_get(archive, EMLFS_MASTER_RIGHTS, key, &value, err);
+    if (r == -ENOENT)
+        *ret = emlfs_rights_default(id);
     if (r < 0)
+        return r == -ENOENT ? 0 : r;
+    r = emlfs_rights_decode(key, emlfs_buf_view(&value), ret);
+    return r < 0 ? emlfs_err_sys(err, -r, "policy", "the rights of user %u", id.v) : 0;
+}
+
+static int admin_set(const struct attempt *attempt, bool admin, const struct emlfs_rights *rights,
+                     struct emlfs_err *err)
+{
+    if (admin)
+        return rights->auditor
+                   ? emlfs_err_set(err, EPERM, "policy",
+                                   "\"%s\" is an auditor, so no administrator", attempt->name)
+                   : 0;
+    return admin_must_remain(&attempt->list, attempt->line, err);
+}
+
+/* The user as the change leaves it; *ret_closes: archive access ends with the flag. */
+static int change_apply(struct attempt *attempt, struct emlfs_rights *rights, bool *ret_closes,
+                        struct emlfs_err *err)
+{
+    const struct emlfs_user_change *change = attempt->what;
+    struct emlfs_user *user = &attempt->user;
+    int r = texts_set(change, user, err);
+
+    *ret_closes = false;
+    if (r == 0 && change->addresses)
+        r = addresses_set(change, user, err);
+    if (r == 0 && change->set_admin)
+        r = rights_get(attempt->archive, user->id, rights, err);
+    if (r == 0 && change->set_admin)
+        r = admin_set(attempt, change->admin, rights, err);
+    if (r < 0 || !change->set_admin)
         return r;
-    struct emlfs_user *user = list_find(&list, name);
-    if (!user)
-        return no_such_user(name, err);
-    for (size_t i = 0; i < list.n; i++)
-        admins += is_acting_admin(&list.users[i]);
-    if (is_acting_admin(user) && admins == 1)
-        return emlfs_err_set(err, EPERM, "policy", "\"%s\" is the last administrator", name);
-    if (user->flags & EMLFS_USER_REMOVED)
-        return 0;
-    user->flags |= EMLFS_USER_REMOVED;
-    return row_put(archive, user, err);
+    user->flags = change->admin ? user->flags | EMLFS_USER_ADMIN : user->flags & ~EMLFS_USER_ADMIN;
+    *ret_closes = !change->admin && rights->archive_access;
+    rights->archive_access = false;
+    return 0;
+}
+
+static const char *change_words(const struct emlfs_user *before, const struct emlfs_user *after)
+{
+    if (before->flags != after->flags)
+        return after->flags & EMLFS_USER_ADMIN ? "administrator" : "no administrator any more";
+    if (strcmp(before->unix_account, after->unix_account) != 0)
+        return "unix account";
+    return "full name or addresses";
+}
+
+static int change_once(struct attempt *attempt, struct emlfs_err *err)
+{
+    EMLFS_BUF_CLEANUP struct emlfs_buf value = EMLFS_BUF_INIT(EMLFS_RIGHTS_ROW_MAX_BYTES);
+    struct emlfs_user before;
+    struct emlfs_rights rights;
+    struct emlfs_master_row also;
+    bool closes;
+
+    memcpy(&before, &attempt->user, sizeof(before));
+    if (before.flags & EMLFS_USER_REMOVED)
+        return emlfs_err_set(err, ENOENT, "policy", "user \"%s\" was removed", attempt->name);
+    int r = change_apply(attempt, &rights, &closes, err);
+    if (r < 0 || (!closes && memcmp(&before, &attempt->user, sizeof(before)) == 0))
+        return r;
+    struct act act =
+        attempt_act(attempt, EMLFS_LEDGER_USER_CHANGED, change_words(&before, &attempt->user));
+    const uint8_t key[2] = {(uint8_t)(before.id.v >> 8), (uint8_t)before.id.v};
+    if (closes) {
+        r = emlfs_rights_encode(&rights, &value);
+        if (r < 0)
+            return emlfs_err_sys(err, -r, "policy", "cannot write rights");
+        also = (struct emlfs_master_row){EMLFS_MASTER_RIGHTS, emlfs_span_of(key, sizeof(key)),
+                                         emlfs_buf_view(&value)};
+        act.also = &also;
+    }
+    return row_change(attempt->archive, &act, &attempt->user, err);
+}
+
+int emlfs_user_change(struct emlfs_archive *archive, const struct emlfs_actor *actor,
+                      const char *name, const struct emlfs_user_change *change,
+                      struct emlfs_err *err)
+{
+    struct attempt attempt = {.archive = archive, .actor = actor, .name = name, .what = change};
+
+    return attempt_run(&attempt, change_once, err);
 }

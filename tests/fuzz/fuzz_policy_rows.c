@@ -6,6 +6,8 @@
 #include "emlfs/retention.h"
 #include "emlfs/rights.h"
 
+#include "../../store/policy/users.h"
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /*
@@ -66,6 +68,22 @@ static void keyed_row(bool grants, struct emlfs_span key, struct emlfs_span valu
     same(r, &again_key, key);
 }
 
+/* Version 1 comes back as version 2, which is a fixed point. */
+static void user_row(struct emlfs_span key, struct emlfs_span value, struct emlfs_buf *again)
+{
+    EMLFS_BUF_CLEANUP struct emlfs_buf twice = EMLFS_BUF_INIT(EMLFS_USER_ROW_MAX_BYTES);
+    struct emlfs_user user;
+
+    if (emlfs_user_decode(key, value, &user) < 0)
+        return;
+    int r = emlfs_user_encode(&user, again);
+    if (value.data[0] == 2)
+        same(r, again, value);
+    if (r < 0 || emlfs_user_decode(key, emlfs_buf_view(again), &user) < 0)
+        abort();
+    same(emlfs_user_encode(&user, &twice), &twice, emlfs_buf_view(again));
+}
+
 static void clock_row(struct emlfs_span value, struct emlfs_buf *again)
 {
     const struct emlfs_time_sample sample = {.wall_ns = INT64_MAX, .boot_ns = 1};
@@ -101,6 +119,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     case 'G':
     case 'M':
         keyed_row(data[0] == 'G', key, value, &again);
+        break;
+    case 'U':
+        user_row(key, value, &again);
         break;
     case 'C':
         clock_row(value, &again);

@@ -92,7 +92,7 @@ static int teardown(void **state)
     emlfs_bindings_free(w->bindings);
     sem_destroy(&w->nss.waiting);
     sem_destroy(&w->nss.go);
-    free(w->archive);
+    fake_free(w->archive);
     free(w);
     return 0;
 }

@@ -14,12 +14,16 @@ static struct emlfs_user sample(void)
                               .created_ns = -5};
     memset(user.name, 'n', EMLFS_USER_NAME_MAX_BYTES);
     memset(user.unix_account, 'a', EMLFS_USER_NAME_MAX_BYTES);
+    memset(user.full_name, 'f', EMLFS_USER_FULL_NAME_MAX_BYTES);
+    user.addresses_n = EMLFS_USER_ADDRESSES_MAX;
+    for (unsigned i = 0; i < EMLFS_USER_ADDRESSES_MAX; i++)
+        memset(user.addresses[i], 'a' + (int)i, EMLFS_USER_ADDRESS_MAX_BYTES);
     return user;
 }
 
 static void rows_come_back(void **state)
 {
-    struct emlfs_buf row = EMLFS_BUF_INIT(256);
+    struct emlfs_buf row = EMLFS_BUF_INIT(EMLFS_USER_ROW_MAX_BYTES);
     struct emlfs_user user = sample();
     struct emlfs_user back;
 
@@ -32,6 +36,9 @@ static void rows_come_back(void **state)
     assert_int_equal(back.created_ns, user.created_ns);
     assert_string_equal(back.name, user.name);
     assert_string_equal(back.unix_account, user.unix_account);
+    assert_string_equal(back.full_name, user.full_name);
+    assert_int_equal(back.addresses_n, user.addresses_n);
+    assert_memory_equal(back.addresses, user.addresses, sizeof(user.addresses));
     emlfs_buf_free(&row);
 }
 
@@ -63,7 +70,12 @@ static void impossible_rows_are_refused(void **state)
     REFUSED("\1\1\2\3\2n\0\1a");                 /* NUL in the name */
     REFUSED("\1\1\2\3\1/\1a");                   /* no directory name */
     REFUSED("\1\1\2\3\2..\1a");
-    expect_refused("\2\1\2\3\1n\1a", 8, -EPROTONOSUPPORT);
+    REFUSED("\2\1\2\3\1n\1a\0");     /* addresses missing */
+    REFUSED("\2\1\2\3\1n\1a\0\1\0"); /* an empty address */
+    REFUSED("\2\1\2\3\1n\1a\1\n\0"); /* a control character */
+    REFUSED("\2\1\2\3\1n\1a\0\x11"); /* 17 addresses */
+    assert_int_equal(emlfs_user_decode(KEY, emlfs_span_of("\2\1\2\3\1n\1a\0\0", 10), &back), 0);
+    expect_refused("\3\1\2\3\1n\1a", 8, -EPROTONOSUPPORT);
     assert_int_equal(emlfs_user_decode(emlfs_span_str("\1"), good, &back), -EUCLEAN);
     assert_int_equal(emlfs_user_decode(emlfs_span_str("\1\1\1"), good, &back), -EUCLEAN);
     assert_int_equal(emlfs_user_decode(emlfs_span_of("\0\0", 2), good, &back), -EUCLEAN);
@@ -71,7 +83,7 @@ static void impossible_rows_are_refused(void **state)
 
 static void long_names_are_refused(void **state)
 {
-    struct emlfs_buf row = EMLFS_BUF_INIT(256);
+    struct emlfs_buf row = EMLFS_BUF_INIT(EMLFS_USER_ROW_MAX_BYTES);
     struct emlfs_user back;
     char name[66];
 

@@ -13,7 +13,7 @@ static int setup_archive(void **state)
 
 static int teardown_archive(void **state)
 {
-    free(*state);
+    fake_free(*state);
     return 0;
 }
 
@@ -37,8 +37,7 @@ static void stopping_while_adding_is_settled(void **state)
     unsigned stop = 0;
 
     for (bool done = false; !done; stop++) {
-        memset(archive, 0, sizeof(*archive));
-        archive->changes_left = UINT32_MAX;
+        fake_clear(archive);
         add(archive, "alice", EMLFS_USER_ADMIN);
         archive->changes_left = stop;
         done =
@@ -65,8 +64,7 @@ static void stopping_while_renaming_is_settled(void **state)
     unsigned stop = 0;
 
     for (bool done = false; !done; stop++) {
-        memset(archive, 0, sizeof(*archive));
-        archive->changes_left = UINT32_MAX;
+        fake_clear(archive);
         add(archive, "alice", EMLFS_USER_ADMIN);
         archive->changes_left = stop;
         done = emlfs_user_rename(archive, NULL, "alice", "bob", NULL) == 0;
@@ -107,11 +105,12 @@ static void damaged_rows_are_named(void **state)
     struct emlfs_err err = {0};
 
     add(archive, "alice", EMLFS_USER_ADMIN);
-    archive->rows[1].value[0] = 2;
+    struct fake_row *row = fake_find(archive, EMLFS_MASTER_USER, emlfs_span_of("\0\1", 2));
+    row->value.data[0] = 3;
     assert_int_equal(emlfs_user_by_name(archive, "alice", &user, &err), -EPROTONOSUPPORT);
     assert_int_equal(err.code, EPROTONOSUPPORT);
-    archive->rows[1].value[0] = 1;
-    archive->rows[1].len--;
+    row->value.data[0] = 2;
+    row->value.len--;
     assert_int_equal(emlfs_user_by_id(archive, (struct emlfs_user_id){1}, &user, &err), -EUCLEAN);
     assert_int_equal(
         emlfs_user_add(archive, NULL, &(struct emlfs_user_new){"bob", NULL, 0}, NULL, &err),
@@ -123,6 +122,74 @@ static void damaged_rows_are_named(void **state)
     assert_string_equal(err.module, "fake");
 }
 
+/* ---- records */
+
+static void expect_record(const struct emlfs_archive *archive, unsigned kind, const char *name,
+                          const char *detail)
+{
+    const struct fake_record *record = fake_last(archive, 0);
+
+    assert_int_equal(record->kind, kind);
+    assert_string_equal(record->name, name);
+    assert_string_equal(record->detail, detail);
+}
+
+static void every_change_has_its_record(void **state)
+{
+    struct emlfs_archive *archive = *state;
+    const struct emlfs_actor actor = {.user = {7}, .uid = 1007, .source = 2, .admin = true};
+
+    assert_int_equal(emlfs_user_add(archive, &actor,
+                                    &(struct emlfs_user_new){"alice", NULL, EMLFS_USER_ADMIN}, NULL,
+                                    NULL),
+                     0);
+    expect_record(archive, EMLFS_LEDGER_USER_MADE, "alice", "");
+    assert_int_equal(fake_last(archive, 0)->actor.user.v, 7);
+    assert_int_equal(fake_last(archive, 0)->owner.v, 1);
+    assert_int_equal(archive->records_n, 1);
+    assert_int_equal(emlfs_user_rename(archive, &actor, "alice", "ann", NULL), 0);
+    expect_record(archive, EMLFS_LEDGER_USER_CHANGED, "ann", "alice");
+    add(archive, "bob", EMLFS_USER_ADMIN);
+    assert_int_equal(emlfs_user_remove(archive, &actor, "ann", NULL), 0);
+    expect_record(archive, EMLFS_LEDGER_USER_DELETED, "ann", "");
+    assert_int_equal(fake_last(archive, 0)->actor.uid, 1007);
+    assert_int_equal(archive->records_n, 4);
+}
+
+static void what_is_settled_is_recorded(void **state)
+{
+    struct emlfs_archive *archive = *state;
+
+    archive->changes_left = 2; /* reservation, folder */
+    assert_int_equal(
+        emlfs_user_add(archive, NULL, &(struct emlfs_user_new){"bob", NULL, 0}, NULL, NULL), -EIO);
+    assert_int_equal(archive->records_n, 0);
+    archive->changes_left = UINT32_MAX;
+    emlfs_users_settle(archive);
+    expect_record(archive, EMLFS_LEDGER_USER_MADE, "bob", "completed after an interruption");
+    assert_false(fake_last(archive, 0)->has_actor);
+}
+
+/* Between what the change looked at and its commit somebody else removed an administrator. */
+static void remove_bob(void *arg)
+{
+    assert_int_equal(emlfs_user_remove(arg, NULL, "bob", NULL), 0);
+}
+
+static void two_cannot_remove_each_other(void **state)
+{
+    struct emlfs_archive *archive = *state;
+    struct emlfs_user user;
+
+    add(archive, "alice", EMLFS_USER_ADMIN);
+    add(archive, "bob", EMLFS_USER_ADMIN);
+    archive->before_check = remove_bob;
+    archive->before_arg = archive;
+    assert_int_equal(emlfs_user_remove(archive, NULL, "alice", NULL), -EPERM);
+    assert_int_equal(emlfs_user_by_name(archive, "alice", &user, NULL), 0);
+    assert_int_equal(user.flags, EMLFS_USER_ADMIN);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -131,6 +198,9 @@ int main(void)
         USERS_TEST(stopping_while_renaming_is_settled),
         USERS_TEST(a_refused_folder_takes_the_name_back),
         USERS_TEST(damaged_rows_are_named),
+        USERS_TEST(every_change_has_its_record),
+        USERS_TEST(what_is_settled_is_recorded),
+        USERS_TEST(two_cannot_remove_each_other),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
