@@ -112,6 +112,7 @@ static void who_text(struct audit *audit, const struct emlfs_ledger_record *reco
     emlfs_row_text(row, "who", text);
 }
 
+/* NULL: its number says nothing to people. */
 static const char *object_word(unsigned kind)
 {
     if (kind >= EMLFS_LEDGER_POLICY_MADE && kind <= EMLFS_LEDGER_POLICY_DELETED)
@@ -124,16 +125,25 @@ static const char *object_word(unsigned kind)
         return "job";
     if (kind == EMLFS_LEDGER_TIMESTAMPED)
         return "checkpoint";
-    return kind == EMLFS_LEDGER_MESSAGE_DELETED ? "by policy" : "object";
+    return kind == EMLFS_LEDGER_MESSAGE_DELETED ? "by policy" : NULL;
 }
 
 static const char *object_name(const struct audit *audit, const struct emlfs_ledger_record *record)
 {
     const char *word = object_word(record->kind);
 
+    if (!word)
+        return NULL;
     if (strcmp(word, "policy") == 0 || strcmp(word, "by policy") == 0)
         return named_find(&audit->policies, record->object);
     return strcmp(word, "hold") == 0 ? named_find(&audit->holds, record->object) : NULL;
+}
+
+static bool name_is_said(const struct emlfs_ledger_record *record, const char *known,
+                         const char *owner)
+{
+    return (known && emlfs_span_equal(record->name, emlfs_span_str(known))) ||
+           (owner && emlfs_span_equal(record->name, emlfs_span_str(owner)));
 }
 
 /* "k7f3q2 in anna/Inbox", "policy Invoices", "user bob": what it was done to. */
@@ -141,7 +151,7 @@ static int object_text(struct audit *audit, const struct emlfs_ledger_record *re
                        struct emlfs_buf *out)
 {
     const char *owner = named_find(&audit->users, record->owner.v);
-    const char *known = object_name(audit, record);
+    const char *known = object_name(audit, record), *word = object_word(record->kind);
     char id[EMLFS_MSG_ID_TEXT_MAX];
     int r = 0;
 
@@ -155,15 +165,14 @@ static int object_text(struct audit *audit, const struct emlfs_ledger_record *re
         r = emlfs_text_printf(out, " -> %s", folder_text(audit, record->folder_to));
     if (r == 0 && record->owner.v && !record->folder.v && owner)
         r = emlfs_text_printf(out, "%s%s", out->len ? ", user " : "user ", owner);
-    if (r == 0 && record->object) {
-        r = emlfs_text_printf(out, "%s%s ", out->len ? ", " : "", object_word(record->kind));
+    if (r == 0 && record->object && (word || !out->len)) {
+        r = emlfs_text_printf(out, "%s%s ", out->len ? ", " : "", word ? word : "object");
         if (r == 0 && known)
             r = emlfs_text_printf(out, "%s", known);
         else if (r == 0)
             r = emlfs_text_printf(out, "%llu", (unsigned long long)record->object);
     }
-    if (r == 0 && record->name.len &&
-        !(known && emlfs_span_equal(record->name, emlfs_span_str(known))))
+    if (r == 0 && record->name.len && !name_is_said(record, known, owner))
         r = emlfs_text_printf(out, "%s%.*s", out->len ? " " : "", (int)record->name.len,
                               (const char *)record->name.data);
     return r;

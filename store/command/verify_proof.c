@@ -28,6 +28,7 @@ struct checking {
     bool pinned; /* by --key */
     struct emlfs_ledger_record record;
     const char *file;
+    bool read;  /* the proof holds, so its record is what it says */
     bool holds; /* everything asked for was proven */
     struct emlfs_buf proven, open;
 };
@@ -245,6 +246,7 @@ static int say_all(struct checking *checking, struct emlfs_err *err)
 {
     int r;
 
+    checking->read = true;
     checking->holds = true;
     if (checking->proof.type == EMLFS_PROOF_INCLUSION) {
         r = say_record(checking, err);
@@ -285,9 +287,9 @@ static void result_fill(const struct checking *checking, struct json_object *row
     emlfs_row_text(row, "result", checking->holds ? "proven" : "NOT proven");
     emlfs_row_text(row, "type", inclusion ? "inclusion" : "consistency");
     emlfs_row_text(row, "archive", checkpoint->origin);
-    if (inclusion)
+    if (inclusion && checking->read)
         record_fill(checking, row);
-    else
+    else if (!inclusion)
         emlfs_row_number(row, "older", checking->proof.older.size);
     emlfs_row_number(row, "checkpoint", checkpoint->number);
     emlfs_row_time(row, "checkpoint_time", checkpoint->time_sec * 1000000000);
@@ -296,8 +298,10 @@ static void result_fill(const struct checking *checking, struct json_object *row
                    checking->pinned ? "by the key given"
                    : checking->key  ? "by the key beside the proof"
                                     : "not checked");
-    emlfs_row_lines(row, "proven", emlfs_buf_view(&checking->proven));
-    emlfs_row_lines(row, "not_proven", emlfs_buf_view(&checking->open));
+    if (checking->proven.len)
+        emlfs_row_lines(row, "proven", emlfs_buf_view(&checking->proven));
+    if (checking->open.len)
+        emlfs_row_lines(row, "not_proven", emlfs_buf_view(&checking->open));
 }
 
 static int checking_run(struct checking *checking, struct emlfs_err *err)
