@@ -99,6 +99,13 @@ foreach(script ${scripts})
     emlfs_script(search/${name} search 900 ${script})
 endforeach()
 
+# tests/command/test_*.py: governing an archive from the command line.
+file(GLOB scripts CONFIGURE_DEPENDS ${here}/command/test_*.py)
+foreach(script ${scripts})
+    get_filename_component(name ${script} NAME_WE)
+    emlfs_script(command/${name} command 900 ${script})
+endforeach()
+
 if(TARGET emlfs_index)
     include(${here}/search/search.cmake)
 endif()

@@ -94,7 +94,10 @@ int emlfs_index_search(struct emlfs_index *index, const struct emlfs_search *sea
  */
 int emlfs_index_matches(struct emlfs_index *index, const struct emlfs_query *query,
                         struct emlfs_user_id user, struct emlfs_msg_id id, struct emlfs_err *err);
-/* Does the index know all messages of the store up to and with this number? */
+/*
+ * Does the index know this message as it is now, and all messages of its store before it? Then what
+ * a search that begins now does not find does not match.
+ */
 bool emlfs_index_knows(struct emlfs_index *index, struct emlfs_msg_id id);
 /* Number of matches. */
 int emlfs_index_count(struct emlfs_index *index, const struct emlfs_search *search, uint64_t *ret_n,

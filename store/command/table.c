@@ -278,7 +278,7 @@ const struct emlfs_command emlfs_commands[] = {
      .flags = EMLFS_COMMAND_ARCHIVE | EMLFS_COMMAND_WRITES,
      .run = emlfs_run_privilege_revoke},
     {.name = "privilege access",
-     .summary = "switch your archive access as an administrator on or off",
+     .summary = "switch your archive access as an administrator",
      .help = "Administrators do not read other people's mail. With archive access on they do, "
              "until it is switched off again. Switching it on needs your own password and a "
              "reason; both switches are in the ledger. "
@@ -349,7 +349,7 @@ const struct emlfs_command emlfs_commands[] = {
      .fields = "activity,recorded",
      .run = emlfs_run_compliance_audit_show},
     {.name = "policy list",
-     .summary = "list the retention policies in the order in which they are asked",
+     .summary = "list the retention policies in their order",
      .help = "The first enabled policy that matches a message says until when it is kept. "
              "MailStore calls this: GetRetentionPolicies.",
      .args = no_args,
@@ -448,7 +448,7 @@ const struct emlfs_command emlfs_commands[] = {
      .fields = "number,name,state,directory",
      .run = emlfs_run_store_create},
     {.name = "store set-state",
-     .summary = "write-protect, disable or lock a store, or make it normal again",
+     .summary = "write-protect, disable, lock or enable a store",
      .help = "write-protected: nothing of it is moved or deleted. disabled: it is not shown and "
              "not found. locked: as disabled, and only store unlock opens it. The store with the "
              "highest number takes new mail, so it is current or write-protected. "

@@ -21,6 +21,7 @@ struct archive_test {
     char dir[64], path[80];
     struct emlfs_archive *archive;
     struct emlfs_bindings *bindings;
+    struct emlfs_rules *rules;
     struct emlfs_user alice;
     struct emlfs_subject self;
 };
@@ -63,6 +64,10 @@ static inline int archive_setup(void **state)
                       &(struct emlfs_user_new){"alice", self->pw_name, EMLFS_USER_ADMIN}, &t->alice,
                       &err));
     OK(emlfs_bindings_new(t->archive, &t->bindings));
+
+    struct emlfs_rules_options rules = {.archive = t->archive, .bindings = t->bindings};
+
+    OK(emlfs_rules_open(&rules, &t->rules, &err));
     t->self = (struct emlfs_subject){.uid = getuid(), .gid = getgid()};
     *state = t;
     return 0;
@@ -73,6 +78,7 @@ static inline int archive_teardown(void **state)
     struct archive_test *t = *state;
     struct emlfs_err err = {0};
 
+    emlfs_rules_close(t->rules);
     emlfs_bindings_free(t->bindings);
     OK(emlfs_archive_close(t->archive, &err));
     (void)nftw(t->dir, test_remove, 16, FTW_DEPTH | FTW_PHYS);

@@ -139,8 +139,10 @@ static void test_refused(void **state)
     } cases[] = {
         {{"emlfs"}, "a command is missing"},
         {{"emlfs", "frobnicate"}, "unknown command frobnicate"},
-        {{"emlfs", "user"}, "emlfs user: one of add, list, show, rename, remove is needed"},
-        {{"emlfs", "user", "fly"}, "emlfs user: one of add, list, show, rename, remove is needed"},
+        {{"emlfs", "user"},
+         "emlfs user: one of add, list, show, set, password, rename, remove is needed"},
+        {{"emlfs", "user", "fly"},
+         "emlfs user: one of add, list, show, set, password, rename, remove is needed"},
         {{"emlfs", "status", "-a", "/x", "more"}, "status: more is one argument too many"},
         {{"emlfs", "status", "-a"}, "--archive needs a value"},
         {{"emlfs", "status", "-a", "/x", "--nope"}, "unknown option --nope"},
@@ -193,6 +195,137 @@ static void test_help_and_version(void **state)
     emlfs_cli_free(&cli);
 }
 
+static void test_three_words(void **state)
+{
+    struct emlfs_cli cli;
+    struct emlfs_err err = {0};
+
+    (void)state;
+    assert_int_equal(PARSE(&cli, &err, "emlfs", "compliance", "auditor", "add", "-a", "/x", "carol",
+                           "--reason", "yearly audit"),
+                     0);
+    assert_string_equal(cli.command->name, "compliance auditor add");
+    assert_string_equal(emlfs_args_text(cli.args, "NAME"), "carol");
+    assert_string_equal(emlfs_args_text(cli.args, "reason"), "yearly audit");
+    emlfs_cli_free(&cli);
+    assert_int_equal(PARSE(&cli, &err, "emlfs", "compliance", "audit", "set", "-a", "/x", "read"),
+                     0);
+    assert_string_equal(cli.command->name, "compliance audit set");
+    emlfs_cli_free(&cli);
+    assert_int_equal(PARSE(&cli, &err, "emlfs", "compliance", "auditor", "-a", "/x"), -EINVAL);
+    assert_string_equal(err.text, "emlfs compliance auditor: one of add, remove, list is needed");
+    emlfs_cli_free(&cli);
+    assert_int_equal(PARSE(&cli, &err, "emlfs", "compliance"), -EINVAL);
+    assert_string_equal(err.text, "emlfs compliance: one of show, mode, auditor, audit is needed");
+    emlfs_cli_free(&cli);
+}
+
+/* Options that govern, as they are parsed. */
+static void test_governing_forms(void **state)
+{
+    struct emlfs_cli cli;
+    struct emlfs_err err = {0};
+
+    (void)state;
+    assert_int_equal(PARSE(&cli, &err, "emlfs", "policy", "add", "-a/x", "Tax", "--period", "10y",
+                           "--query", "subject:invoice", "--start=year-end", "--auto-delete"),
+                     0);
+    assert_string_equal(emlfs_args_text(cli.args, "query"), "subject:invoice");
+    assert_true(emlfs_args_flag(cli.args, "auto-delete"));
+    emlfs_cli_free(&cli);
+    assert_int_equal(PARSE(&cli, &err, "emlfs", "policy", "move", "-a/x", "Tax", "2"), 0);
+    assert_int_equal(emlfs_args_number(cli.args, "POSITION", 0), 2);
+    emlfs_cli_free(&cli);
+    assert_int_equal(PARSE(&cli, &err, "emlfs", "hold", "place", "-a/x", "Case", "-m", "a", "-mb"),
+                     0);
+    assert_string_equal(list_at(&cli, "message", 1), "b");
+    emlfs_cli_free(&cli);
+    assert_int_equal(PARSE(&cli, &err, "emlfs", "user", "set", "-a/x", "bob", "--address", "a@b.c",
+                           "--address", "d@e.f", "--no-admin"),
+                     0);
+    assert_string_equal(list_at(&cli, "address", 1), "d@e.f");
+    emlfs_cli_free(&cli);
+    assert_int_equal(PARSE(&cli, &err, "emlfs", "policy", "add", "-a/x", "Tax"), -EINVAL);
+    assert_string_equal(err.text, "policy add: --period is missing");
+    emlfs_cli_free(&cli);
+}
+
+/* A password is never taken from the command line, where others see it. */
+static void test_secrets_are_no_options(void **state)
+{
+    struct emlfs_cli cli;
+    struct emlfs_err err = {0};
+
+    (void)state;
+    assert_int_equal(PARSE(&cli, &err, "emlfs", "user", "password", "-a/x", "bob", "--password",
+                           "Secret-Word-1"),
+                     -EINVAL);
+    assert_string_equal(err.text, "unknown option --password");
+    emlfs_cli_free(&cli);
+    assert_int_equal(
+        PARSE(&cli, &err, "emlfs", "privilege", "access", "-a/x", "on", "--password=Secret-Word-1"),
+        -EINVAL);
+    assert_null(strstr(err.text, "Secret"));
+    emlfs_cli_free(&cli);
+    assert_int_equal(
+        PARSE(&cli, &err, "emlfs", "user", "password", "-a/x", "bob", "--password-file", "-"), 0);
+    assert_string_equal(emlfs_args_text(cli.args, "password-file"), "-");
+    emlfs_cli_free(&cli);
+}
+
+static const struct emlfs_arg *secret_of(const struct emlfs_command *command, const char *name)
+{
+    for (const struct emlfs_arg *arg = command->args; arg->name; arg++)
+        if (strcmp(arg->name, name) == 0)
+            return arg;
+    fail_msg("%s has no %s", command->name, name);
+    return NULL;
+}
+
+static void test_secrets_wanted(void **state)
+{
+    static const struct {
+        const char *command, *secret, *arg, *value;
+        bool wanted;
+    } cases[] = {
+        {"user password", "password", "NAME", "bob", true},
+        {"user password", "old-password", "NAME", "bob", false},
+        {"user password", "old-password", "reason", "x", true},
+        {"user password", "password", "clear", "", false},
+        {"privilege access", "password", "SWITCH", "on", true},
+        {"privilege access", "password", "SWITCH", "off", false},
+        {"store unlock", "recovery-key", "STORE", "1", true},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const struct emlfs_command *command = emlfs_command_find(cases[i].command);
+        struct json_object *args = json_object_new_object();
+
+        assert_non_null(command);
+        json_object_object_add(args, cases[i].arg, json_object_new_string(cases[i].value));
+        assert_int_equal(
+            emlfs_args_secret_wanted(command, secret_of(command, cases[i].secret), args),
+            cases[i].wanted);
+        json_object_put(args);
+    }
+}
+
+static void test_secrets_are_wiped(void **state)
+{
+    const struct emlfs_command *command = emlfs_command_find("user password");
+    struct json_object *args = json_object_new_object();
+
+    (void)state;
+    json_object_object_add(args, "NAME", json_object_new_string("bob"));
+    json_object_object_add(args, "password", json_object_new_string("Secret-Word-1"));
+    emlfs_args_wipe(command, args);
+    assert_string_equal(emlfs_args_text(args, "NAME"), "bob");
+    for (size_t i = 0; i < strlen("Secret-Word-1"); i++)
+        assert_int_equal(emlfs_args_text(args, "password")[i], 0);
+    json_object_put(args);
+}
+
 /* No option letter or name is used twice within a command or for a global. */
 static void test_table_is_unambiguous(void **state)
 {
@@ -204,7 +337,8 @@ static void test_table_is_unambiguous(void **state)
         assert_ptr_equal(emlfs_command_find(command->name), command);
         for (const struct emlfs_arg *a = command->args; a->name; a++) {
             assert_non_null(a->help);
-            for (const struct emlfs_arg *b = emlfs_cli_globals; b->name; b++) {
+            for (const struct emlfs_arg *b = emlfs_cli_globals;
+                 b->name && !(a->flags & EMLFS_ARG_SECRET); b++) {
                 assert_string_not_equal(a->name, b->name);
                 assert_false(a->letter && a->letter == b->letter);
             }
@@ -219,15 +353,13 @@ static void test_table_is_unambiguous(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_two_words),
-        cmocka_unit_test(test_import),
-        cmocka_unit_test(test_letters),
-        cmocka_unit_test(test_environment),
-        cmocka_unit_test(test_fstab_form),
-        cmocka_unit_test(test_helper_names),
-        cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_help_and_version),
-        cmocka_unit_test(test_table_is_unambiguous),
+        cmocka_unit_test(test_two_words),        cmocka_unit_test(test_three_words),
+        cmocka_unit_test(test_governing_forms),  cmocka_unit_test(test_secrets_are_no_options),
+        cmocka_unit_test(test_secrets_wanted),   cmocka_unit_test(test_secrets_are_wiped),
+        cmocka_unit_test(test_import),           cmocka_unit_test(test_letters),
+        cmocka_unit_test(test_environment),      cmocka_unit_test(test_fstab_form),
+        cmocka_unit_test(test_helper_names),     cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_help_and_version), cmocka_unit_test(test_table_is_unambiguous),
     };
 
     unsetenv("EMLFS_ARCHIVE");

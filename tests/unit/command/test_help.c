@@ -36,6 +36,30 @@ static void test_help_of_every_command(void **state)
     }
 }
 
+/* A secret is no option: only the file that it may be read from is. */
+static void test_help_without_secrets(void **state)
+{
+    EMLFS_BUF_CLEANUP struct emlfs_buf man = EMLFS_BUF_INIT(TEXT_MAX);
+
+    (void)state;
+    for (const struct emlfs_command *command = emlfs_commands; command->name; command++)
+        for (const struct emlfs_arg *arg = command->args; arg->name; arg++) {
+            EMLFS_BUF_CLEANUP struct emlfs_buf buf = EMLFS_BUF_INIT(TEXT_MAX);
+            char option[64];
+
+            if (!(arg->flags & EMLFS_ARG_SECRET))
+                continue;
+            assert_int_equal(emlfs_cli_help(command, &buf), 0);
+            char *text = text_of(&buf);
+
+            assert_null(strstr(text, arg->help));
+            (void)snprintf(option, sizeof(option), "--%s-file", arg->name);
+            assert_non_null(strstr(text, option));
+        }
+    assert_int_equal(emlfs_cli_man(&man), 0);
+    assert_null(strstr(text_of(&man), "New password"));
+}
+
 /* Body text keeps to 80 columns; the usage line is one line by intention. */
 static void test_help_width(void **state)
 {
@@ -142,6 +166,16 @@ static void test_completion(void **state)
     assert_string_equal(reply, "user\n");
     completion_run(path, "emlfs user re", reply, sizeof(reply));
     assert_string_equal(reply, "rename remove\n");
+    completion_run(path, "emlfs compliance au", reply, sizeof(reply));
+    assert_string_equal(reply, "auditor audit\n");
+    completion_run(path, "emlfs compliance auditor ", reply, sizeof(reply));
+    assert_string_equal(reply, "auditor\n");
+    completion_run(path, "emlfs compliance auditor r", reply, sizeof(reply));
+    assert_string_equal(reply, "remove\n");
+    completion_run(path, "emlfs compliance auditor add --rea", reply, sizeof(reply));
+    assert_string_equal(reply, "--reason\n");
+    completion_run(path, "emlfs user password --pass", reply, sizeof(reply));
+    assert_string_equal(reply, "--password-file\n");
     completion_run(path, "emlfs -a /x user add --un", reply, sizeof(reply));
     assert_string_equal(reply, "--unix-account\n");
     completion_run(path, "emlfs sea", reply, sizeof(reply));
@@ -167,6 +201,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_help_of_every_command),
+        cmocka_unit_test(test_help_without_secrets),
         cmocka_unit_test(test_help_width),
         cmocka_unit_test(test_overview),
         cmocka_unit_test(test_man),

@@ -34,6 +34,7 @@ static struct emlfs_intake_options options_of(struct archive_test *t, struct tol
     *told = (struct told){.lock = PTHREAD_MUTEX_INITIALIZER};
     return (struct emlfs_intake_options){.archive = t->archive,
                                          .bindings = t->bindings,
+                                         .rules = t->rules,
                                          .subject = t->self,
                                          .user = "alice",
                                          .base_folder = "",

@@ -150,6 +150,7 @@ static int ask(struct ask *ask, const struct archive_test *t, char *const *argv,
     assert_int_equal(r, 0);
     ask->call.archive = t->archive;
     ask->call.bindings = t->bindings;
+    ask->call.rules = t->rules;
     ask->call.args = cli.args;
     ask->call.row = ask_row;
     ask->call.notice = ask_notice;
@@ -233,9 +234,9 @@ static void test_rights(void **state)
     ask_begin(&a, t);
     a.call.subject = (struct emlfs_subject){.uid = 65000, .gid = 65000};
     assert_int_equal(ASK(&a, t, "search", "word"), -ENOENT);
-    assert_int_equal(ASK(&a, t, "search", "--user", "alice", "word"), -ENOENT);
-    assert_int_equal(ASK(&a, t, "search", "save", "--user", "alice", "X", "word"), -ENOENT);
-    assert_int_equal(ASK(&a, t, "search", "list", "--user", "alice"), -ENOENT);
+    assert_int_equal(ASK(&a, t, "search", "--user", "alice", "word"), -EACCES);
+    assert_int_equal(ASK(&a, t, "search", "save", "--user", "alice", "X", "word"), -EACCES);
+    assert_int_equal(ASK(&a, t, "search", "list", "--user", "alice"), -EACCES);
     assert_int_equal(ASK(&a, t, "index", "rebuild"), -EACCES);
     assert_int_equal(ASK(&a, t, "index", "set", "--kinds", "pdf"), -EACCES);
     a.call.subject = t->self;

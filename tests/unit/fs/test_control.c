@@ -44,6 +44,7 @@ static int control_setup(void **state)
 
     struct emlfs_control_options options = {.archive = c->archive->archive,
                                             .bindings = c->archive->bindings,
+                                            .rules = c->archive->rules,
                                             .unmount = test_unmount,
                                             .mount_status = test_mount_status,
                                             .arg = c};
