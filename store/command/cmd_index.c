@@ -9,7 +9,7 @@ static const struct emlfs_word kind_words[] = {
     {"odf", EMLFS_KIND_ODF},         {"pdf", EMLFS_KIND_PDF},   {"rtf", EMLFS_KIND_RTF},
     {"message", EMLFS_KIND_MESSAGE},
 };
-static const struct emlfs_words kinds = {kind_words, sizeof(kind_words) / sizeof(kind_words[0])};
+static const struct emlfs_words kinds = EMLFS_WORDS(kind_words);
 
 static struct json_object *reasons_array(const struct emlfs_index_store_status *status)
 {

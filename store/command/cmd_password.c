@@ -14,6 +14,7 @@ static int own_check(struct emlfs_call *call, struct emlfs_user *ret, struct eml
 {
     struct emlfs_actor actor = emlfs_call_actor(call);
     struct emlfs_rights rights;
+    struct emlfs_user same;
     int r;
 
     if (call->who.access.user.v == 0)
@@ -27,7 +28,7 @@ static int own_check(struct emlfs_call *call, struct emlfs_user *ret, struct eml
     if (r < 0)
         return r;
     return rights.has_password ? emlfs_rules_login(call->rules, &actor, ret->name,
-                                                   secret_of(call, "old-password"), NULL, err)
+                                                   secret_of(call, "old-password"), &same, err)
                                : 0;
 }
 

@@ -15,8 +15,7 @@ static const struct emlfs_word start_words[] = {
     {"sent", EMLFS_START_SENT},
     {"year-end", EMLFS_START_YEAR_END},
 };
-static const struct emlfs_words starts = {start_words,
-                                          sizeof(start_words) / sizeof(start_words[0])};
+static const struct emlfs_words starts = EMLFS_WORDS(start_words);
 
 /* ---- looking them up */
 

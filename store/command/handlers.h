@@ -100,7 +100,10 @@ struct emlfs_words {
     const struct emlfs_word *v;
     size_t n;
 };
-#define EMLFS_WORDS(array) ((struct emlfs_words){(array), sizeof(array) / sizeof((array)[0])})
+#define EMLFS_WORDS(array)                                                                         \
+    {                                                                                              \
+        (array), sizeof(array) / sizeof((array)[0])                                                \
+    }
 extern const struct emlfs_words emlfs_words_may, emlfs_words_grants, emlfs_words_audit;
 /* "read,write", "all", "none". option: named in err. EINVAL. */
 int emlfs_words_parse(const struct emlfs_words *words, const char *option, const char *text,

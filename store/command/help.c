@@ -114,7 +114,7 @@ static int overview(struct emlfs_buf *out)
 
     for (const struct emlfs_command *command = emlfs_commands; r == 0 && command->name; command++)
         if (!(command->flags & EMLFS_COMMAND_HIDDEN))
-            r = emlfs_text_printf(out, "  %-24s %s\n", command->name, command->summary);
+            r = emlfs_text_printf(out, "  %-26s %s\n", command->name, command->summary);
     if (r == 0)
         r = options_part(out, "Options of every command", emlfs_cli_globals, false);
     if (r == 0)

@@ -148,6 +148,12 @@ static const struct man_item examples[] = {
     {"/srv/mail /mnt/mail fuse.emlfs allow_other,nofail,_netdev,x-systemd.mount-timeout=60s 0 0",
      "The same as a line of /etc/fstab."},
     {"emlfs umount /mnt/mail", "End the mount."},
+    {"emlfs privilege grant -a /srv/mail alice --group office --grants read,write",
+     "Open alice's archive to the members of a Unix group."},
+    {"emlfs policy add -a /srv/mail Tax --query subject:invoice --period 10y --start year-end",
+     "Keep invoices for ten years."},
+    {"emlfs hold place -a /srv/mail 'Smith case' --query from:smith --reason 'letter of 3 May'",
+     "Let nothing of it be deleted or moved until the hold is released."},
     {"emlfs verify -a /srv/mail", "Read and check everything."},
     {NULL, NULL},
 };

@@ -18,9 +18,9 @@ static const struct emlfs_word audit[] = {
     {"login", EMLFS_AUDIT_LOGIN},   {"read", EMLFS_AUDIT_READ},     {"search", EMLFS_AUDIT_SEARCH},
     {"export", EMLFS_AUDIT_EXPORT}, {"denied", EMLFS_AUDIT_DENIED},
 };
-const struct emlfs_words emlfs_words_may = {may, sizeof(may) / sizeof(may[0])};
-const struct emlfs_words emlfs_words_grants = {grants, sizeof(grants) / sizeof(grants[0])};
-const struct emlfs_words emlfs_words_audit = {audit, sizeof(audit) / sizeof(audit[0])};
+const struct emlfs_words emlfs_words_may = EMLFS_WORDS(may);
+const struct emlfs_words emlfs_words_grants = EMLFS_WORDS(grants);
+const struct emlfs_words emlfs_words_audit = EMLFS_WORDS(audit);
 
 static uint32_t word_bit(const struct emlfs_words *words, const char *text, size_t len)
 {
