@@ -92,9 +92,10 @@ struct emlfs_shape {
     mode_t directory;   /* permission bits of its folders */
     mode_t kept, loose; /* of messages that cannot, and that can be deleted */
     /*
-     * Somebody passes the kernel's mode check who may not pass here (it is granted to users one by
-     * one, to several groups, or there are auditors): the names directly below the top folder must
-     * then be looked up anew by everybody, so that the daemon decides.
+     * Somebody may pass the kernel's mode check who may not pass here (anybody but the owner has a
+     * right in it: the kernel does not know who of a group, or of all, is an archive user): the
+     * names directly below the top folder must then be looked up anew by everybody, so that the
+     * daemon decides.
      */
     bool guarded;
     bool deletable; /* somebody has the right to delete in it */

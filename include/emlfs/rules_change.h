@@ -35,8 +35,10 @@ enum emlfs_retention_mode emlfs_rules_mode(struct emlfs_rules *rules);
 int emlfs_rules_set_mode(struct emlfs_rules *rules, const struct emlfs_by *by,
                          enum emlfs_retention_mode mode, struct emlfs_err *err);
 
-/* ---- holds */
+/* ---- holds: in memory, so there are limits, over which is E2BIG */
 
+#define EMLFS_HOLDS_MAX 1024u            /* the released ones too: their record stays */
+#define EMLFS_HOLD_MESSAGES_MAX 1000000u /* named by all holds together; 8 bytes each */
 /* hold: scope, name and query are read; id and the rest are filled in. EEXIST, EINVAL, E2BIG. */
 int emlfs_rules_hold_place(struct emlfs_rules *rules, const struct emlfs_by *by,
                            struct emlfs_hold *hold, struct emlfs_err *err);

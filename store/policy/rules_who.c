@@ -1,0 +1,470 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Callers: which archive user a uid is, in which Unix groups, and what they may do.
+ *
+ *   W1  NSS is asked with no lock held. What it cannot tell is no right.
+ *   W2  An answer that is kept is of one generation, and not older than 60 s.
+ *   W3  One account is one user (rules_snapshot.c), and a removed user is nobody.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "rules_internal.h"
+
+#define GROUPS_FIRST 64u
+
+/* ---- groups that something is granted to */
+
+void rules_groups_unref(struct rules_groups *groups)
+{
+    if (groups && atomic_fetch_sub(&groups->refs, 1) == 1)
+        free(groups);
+}
+
+static int group_order(const void *key, const void *row)
+{
+    const struct rules_group *group = row;
+    return strcmp(key, group->name);
+}
+
+static const struct rules_group *group_find(const struct rules_groups *groups, const char *name)
+{
+    return groups ? bsearch(name, groups->v, groups->n, sizeof(groups->v[0]), group_order) : NULL;
+}
+
+bool rules_groups_gid(const struct rules_groups *groups, const char *name, gid_t *ret_gid)
+{
+    const struct rules_group *group = group_find(groups, name);
+
+    if (!group || !group->known)
+        return false;
+    *ret_gid = group->gid;
+    return true;
+}
+
+static void group_ask(struct emlfs_rules *rules, struct rules_group *group, int64_t now_ns)
+{
+    int r = rules->system.gid(rules->system.arg, group->name, &group->gid);
+
+    group->known = r == 0;
+    group->until_ns = now_ns + (r == 0 || r == -ENOENT ? RULES_CACHE_NS : RULES_RETRY_NS);
+}
+
+/* Those of snapshot; what old still knows is not asked again. */
+static struct rules_groups *groups_make(struct emlfs_rules *rules,
+                                        const struct rules_snapshot *snapshot,
+                                        const struct rules_groups *old)
+{
+    const int64_t now_ns = rules_now_ns(rules);
+    struct rules_groups *groups =
+        calloc(1, sizeof(*groups) + snapshot->groups_n * sizeof(groups->v[0]));
+
+    if (!groups)
+        return NULL;
+    atomic_init(&groups->refs, 1);
+    groups->generation = snapshot->generation;
+    groups->until_ns = INT64_MAX;
+    groups->n = snapshot->groups_n;
+    for (size_t i = 0; i < groups->n; i++) {
+        const struct rules_group *before = group_find(old, snapshot->groups[i]);
+        struct rules_group *group = &groups->v[i];
+        if (before && now_ns < before->until_ns) {
+            *group = *before;
+        } else {
+            memcpy(group->name, snapshot->groups[i], strlen(snapshot->groups[i]) + 1);
+            group_ask(rules, group, now_ns);
+        }
+        if (group->until_ns < groups->until_ns)
+            groups->until_ns = group->until_ns;
+    }
+    return groups;
+}
+
+static struct rules_groups *groups_ref(struct rules_groups *groups)
+{
+    if (groups)
+        atomic_fetch_add(&groups->refs, 1);
+    return groups;
+}
+
+struct rules_groups *rules_groups_get(struct emlfs_rules *rules,
+                                      const struct rules_snapshot *snapshot)
+{
+    pthread_mutex_lock(&rules->lock);
+    struct rules_groups *old = groups_ref(rules->groups);
+    pthread_mutex_unlock(&rules->lock);
+    if (old && old->generation == snapshot->generation && rules_now_ns(rules) < old->until_ns)
+        return old;
+    struct rules_groups *groups = groups_make(rules, snapshot, old);
+    if (groups) {
+        pthread_mutex_lock(&rules->lock);
+        struct rules_groups *gone = rules->groups;
+        rules->groups = groups_ref(groups);
+        pthread_mutex_unlock(&rules->lock);
+        rules_groups_unref(gone);
+    }
+    rules_groups_unref(old);
+    return groups;
+}
+
+/* ---- callers */
+
+void rules_caller_unref(struct rules_caller *caller)
+{
+    if (caller && atomic_fetch_sub(&caller->refs, 1) == 1)
+        free(caller);
+}
+
+static const struct rules_user *user_of_uid(struct emlfs_rules *rules,
+                                            const struct rules_snapshot *snapshot, uid_t uid)
+{
+    uid_t bound;
+
+    for (size_t i = 0; uid != (uid_t)-1 && i < snapshot->users_n; i++) {
+        const struct rules_user *user = &snapshot->users[i];
+        if (user->flags & EMLFS_USER_REMOVED || user->shadowed)
+            continue;
+        if (emlfs_bindings_uid(rules->options.bindings, user->id, &bound) == 0 && bound == uid)
+            return user;
+    }
+    return NULL;
+}
+
+/* Groups of user's account into *ret (to be freed), with room for one more. */
+static int account_groups(struct emlfs_rules *rules, const struct rules_user *user, gid_t **ret,
+                          unsigned *ret_n)
+{
+    int r = -ERANGE;
+
+    *ret_n = 0;
+    for (unsigned max = GROUPS_FIRST; r == -ERANGE && max <= RULES_GROUPS_MAX; max *= 2) {
+        gid_t *more = reallocarray(*ret, max + 1, sizeof(**ret));
+        if (!more)
+            return -ENOMEM;
+        *ret = more;
+        if (!user)
+            return 0;
+        r = rules->system.groups(rules->system.arg, user->account, *ret, max, ret_n);
+    }
+    if (r < 0)
+        *ret_n = 0; /* W1 */
+    return r == -ENOENT ? 0 : r;
+}
+
+static struct rules_caller *caller_make(struct emlfs_rules *rules,
+                                        const struct rules_snapshot *snapshot,
+                                        const struct emlfs_subject *subject)
+{
+    const struct rules_user *user = user_of_uid(rules, snapshot, subject->uid);
+    struct rules_caller *caller = NULL;
+    gid_t *gids = NULL;
+    unsigned n;
+
+    int r = account_groups(rules, user, &gids, &n);
+    if (gids)
+        caller = calloc(1, sizeof(*caller) + (n + 1) * sizeof(gids[0]));
+    if (caller) {
+        atomic_init(&caller->refs, 1);
+        caller->users_serial = snapshot->users_serial;
+        caller->until_ns = rules_now_ns(rules) + (r == 0 ? RULES_CACHE_NS : RULES_RETRY_NS);
+        caller->subject = *subject;
+        caller->user.v = user ? user->id.v : 0;
+        memcpy(caller->gids, gids, n * sizeof(gids[0]));
+        caller->gids[n] = subject->gid;
+        caller->gids_n = n + 1;
+    }
+    free(gids);
+    return caller;
+}
+
+static struct rules_caller **caller_slot(struct emlfs_rules *rules,
+                                         const struct emlfs_subject *subject)
+{
+    uint32_t hash = ((uint32_t)subject->uid * 2654435761u) ^ ((uint32_t)subject->gid * 40503u);
+    return &rules->callers[(hash ^ hash >> 16) % RULES_CALLERS];
+}
+
+static struct rules_caller *caller_at_hand(struct emlfs_rules *rules,
+                                           const struct rules_snapshot *snapshot,
+                                           const struct emlfs_subject *subject)
+{
+    const int64_t now_ns = rules_now_ns(rules);
+
+    pthread_mutex_lock(&rules->lock);
+    struct rules_caller *caller = *caller_slot(rules, subject);
+    if (caller && caller->subject.uid == subject->uid && caller->subject.gid == subject->gid &&
+        caller->users_serial == snapshot->users_serial && now_ns < caller->until_ns)
+        atomic_fetch_add(&caller->refs, 1);
+    else
+        caller = NULL;
+    pthread_mutex_unlock(&rules->lock);
+    return caller;
+}
+
+static struct rules_caller *caller_get(struct emlfs_rules *rules,
+                                       const struct rules_snapshot *snapshot,
+                                       const struct emlfs_subject *subject)
+{
+    struct rules_caller *caller = caller_at_hand(rules, snapshot, subject);
+
+    if (caller)
+        return caller;
+    caller = caller_make(rules, snapshot, subject);
+    if (!caller)
+        return NULL;
+    atomic_fetch_add(&caller->refs, 1);
+    pthread_mutex_lock(&rules->lock);
+    struct rules_caller **slot = caller_slot(rules, subject);
+    struct rules_caller *gone = *slot;
+    caller->serial = ++rules->serial;
+    *slot = caller;
+    pthread_mutex_unlock(&rules->lock);
+    rules_caller_unref(gone);
+    return caller;
+}
+
+struct emlfs_access_subject rules_subject_of(const struct rules_snapshot *snapshot,
+                                             const struct rules_user *user)
+{
+    const struct emlfs_rights rights = rules_rights_of(snapshot, user->id);
+
+    if (user->flags & EMLFS_USER_REMOVED)
+        return (struct emlfs_access_subject){0};
+    return (struct emlfs_access_subject){.admin = (user->flags & EMLFS_USER_ADMIN) != 0,
+                                         .archive_access = rights.archive_access,
+                                         .auditor = rights.auditor,
+                                         .auditor_since_ns = rights.auditor_since_ns,
+                                         .user = user->id,
+                                         .may = rights.may};
+}
+
+/* ---- asking */
+
+void rules_ask_end(struct rules_ask *ask)
+{
+    rules_caller_unref(ask->caller);
+    rules_snapshot_unref(ask->snapshot);
+    ask->caller = NULL;
+    ask->snapshot = NULL;
+}
+
+int rules_ask_begin(struct emlfs_rules *rules, const struct emlfs_subject *subject,
+                    struct rules_ask *ret, struct emlfs_err *err)
+{
+    *ret = (struct rules_ask){.rules = rules};
+    ret->who.subject = *subject;
+    ret->who.access.root = subject->uid == 0;
+    int r = rules_snapshot_get(rules, &ret->snapshot, err);
+    if (r < 0)
+        return r;
+    ret->caller = caller_get(rules, ret->snapshot, subject);
+    if (!ret->caller)
+        return emlfs_err_sys(err, ENOMEM, "policy", "cannot tell who asks");
+    const struct rules_user *user = rules_user_of(ret->snapshot, ret->caller->user);
+    if (!user)
+        return 0;
+    ret->who.access = rules_subject_of(ret->snapshot, user);
+    ret->who.access.root = subject->uid == 0;
+    ret->rights = rules_rights_of(ret->snapshot, user->id);
+    memcpy(ret->who.name, user->name, sizeof(ret->who.name));
+    return 0;
+}
+
+struct member {
+    const struct rules_caller *caller;
+    const struct rules_groups *groups;
+};
+
+static bool is_member(void *arg, const char *group)
+{
+    const struct member *member = arg;
+    gid_t gid;
+
+    if (!rules_groups_gid(member->groups, group, &gid))
+        return false;
+    for (unsigned i = 0; i < member->caller->gids_n; i++)
+        if (member->caller->gids[i] == gid)
+            return true;
+    return false;
+}
+
+static uint32_t grants_make(struct rules_ask *ask, struct emlfs_user_id archive,
+                            int64_t *ret_until_ns)
+{
+    const struct emlfs_grant_set set = rules_grants_in(ask->snapshot, archive);
+    struct rules_groups *groups = rules_groups_get(ask->rules, ask->snapshot);
+    struct member member = {ask->caller, groups};
+
+    *ret_until_ns = ask->caller->until_ns;
+    if (groups && groups->until_ns < *ret_until_ns)
+        *ret_until_ns = groups->until_ns;
+    uint32_t grants = emlfs_grants_of(&set, &ask->rights, archive, is_member, &member);
+    rules_groups_unref(groups);
+    return grants;
+}
+
+/* By ownership and grants, offices not counted. */
+static uint32_t ask_grants(struct rules_ask *ask, struct emlfs_user_id archive)
+{
+    struct emlfs_rules *rules = ask->rules;
+    const uint64_t serial = ask->caller->serial;
+    struct rules_grant_slot *slot =
+        &rules->grants[(serial * 31 + archive.v * UINT64_C(2654435761)) % RULES_GRANT_SLOTS];
+    const int64_t now_ns = rules_now_ns(rules);
+    struct rules_grant_slot found;
+
+    if (ask->who.access.user.v == 0)
+        return 0;
+    pthread_mutex_lock(&rules->lock);
+    found = *slot;
+    pthread_mutex_unlock(&rules->lock);
+    if (found.caller == serial && found.archive.v == archive.v &&
+        found.generation == ask->snapshot->generation && now_ns < found.until_ns)
+        return found.grants;
+    found = (struct rules_grant_slot){
+        .caller = serial, .generation = ask->snapshot->generation, .archive = archive};
+    found.grants = grants_make(ask, archive, &found.until_ns);
+    pthread_mutex_lock(&rules->lock);
+    *slot = found;
+    pthread_mutex_unlock(&rules->lock);
+    return found.grants;
+}
+
+void rules_object(struct emlfs_rules *rules, const struct rules_snapshot *snapshot,
+                  const struct emlfs_target *target, struct emlfs_access_object *ret)
+{
+    const struct rules_user *owner = target->user.v ? rules_user_of(snapshot, target->user) : NULL;
+
+    *ret = (struct emlfs_access_object){
+        .kind = target->kind,
+        .archive = target->user,
+        /* An archive that is not known was there before nobody's time. */
+        .archive_made_ns = owner ? owner->created_ns : INT64_MAX,
+        .private_name = rules->options.private_names,
+        .read_only = rules->options.read_only || snapshot->all_protected,
+        .store = target->store_no
+                     ? emlfs_archive_store_state(rules->options.archive, target->store_no)
+                     : EMLFS_STORE_CURRENT,
+    };
+}
+
+void rules_ask_object(struct rules_ask *ask, const struct emlfs_target *target,
+                      struct emlfs_access_object *ret)
+{
+    rules_object(ask->rules, ask->snapshot, target, ret);
+    ret->grants = target->user.v ? ask_grants(ask, target->user) : 0;
+}
+
+int rules_refusal(struct emlfs_err *err, int r)
+{
+    switch (r) {
+    case -ENOENT:
+        return emlfs_err_set(err, ENOENT, "policy", "no such file or directory");
+    case -EACCES:
+        return emlfs_err_set(err, EACCES, "policy", "the right to do this is missing");
+    case -EROFS:
+        return emlfs_err_set(err, EROFS, "policy", "nothing is changed here");
+    case -EPERM:
+        return emlfs_err_set(err, EPERM, "policy", "this is not done to archived mail");
+    default:
+        return r < 0 ? emlfs_err_sys(err, -r, "policy", "refused") : r;
+    }
+}
+
+/* ---- the contract */
+
+void emlfs_rules_who(struct emlfs_rules *rules, const struct emlfs_subject *subject,
+                     struct emlfs_who *ret)
+{
+    RULES_ASK_CLEANUP struct rules_ask ask;
+
+    int r = rules_ask_begin(rules, subject, &ask, NULL);
+    *ret = ask.who;
+    if (r < 0) /* uid 0 administers all the same: it has to repair what is broken */
+        ret->access = (struct emlfs_access_subject){.root = subject->uid == 0};
+}
+
+struct emlfs_actor emlfs_rules_actor(const struct emlfs_who *who, unsigned source)
+{
+    const struct emlfs_access_object whole = {.kind = EMLFS_OBJECT_SYSTEM};
+
+    return (struct emlfs_actor){
+        .user = who->access.user,
+        .uid = who->subject.uid == (uid_t)-1 ? EMLFS_UID_NONE : (int64_t)who->subject.uid,
+        .source = (uint8_t)source,
+        .admin = emlfs_access(&who->access, &whole, EMLFS_CALL_COMMAND) == 0,
+    };
+}
+
+int emlfs_rules_check(struct emlfs_rules *rules, const struct emlfs_subject *subject,
+                      const struct emlfs_target *target, enum emlfs_access_call call,
+                      struct emlfs_err *err)
+{
+    RULES_ASK_CLEANUP struct rules_ask ask;
+    struct emlfs_access_object object;
+
+    int r = rules_ask_begin(rules, subject, &ask, err);
+    if (r < 0)
+        return r;
+    rules_ask_object(&ask, target, &object);
+    return rules_refusal(err, emlfs_access(&ask.who.access, &object, call));
+}
+
+int emlfs_rules_check_move(struct emlfs_rules *rules, const struct emlfs_subject *subject,
+                           const struct emlfs_target *from, const struct emlfs_target *to,
+                           struct emlfs_err *err)
+{
+    RULES_ASK_CLEANUP struct rules_ask ask;
+    struct emlfs_access_object out;
+    struct emlfs_access_object into;
+
+    int r = rules_ask_begin(rules, subject, &ask, err);
+    if (r < 0)
+        return r;
+    rules_ask_object(&ask, from, &out);
+    rules_ask_object(&ask, to, &into);
+    return rules_refusal(err, emlfs_access_move(&ask.who.access, &out, &into));
+}
+
+uint32_t emlfs_rules_grants(struct emlfs_rules *rules, const struct emlfs_subject *subject,
+                            struct emlfs_user_id user)
+{
+    const struct emlfs_target target = {.kind = EMLFS_OBJECT_ARCHIVE, .user = user};
+    RULES_ASK_CLEANUP struct rules_ask ask;
+    struct emlfs_access_object object;
+
+    if (rules_ask_begin(rules, subject, &ask, NULL) < 0)
+        return 0;
+    rules_ask_object(&ask, &target, &object);
+    return emlfs_access_grants(&ask.who.access, &object);
+}
+
+static const char *call_name(enum emlfs_access_call call)
+{
+    static const char *const names[EMLFS_CALLS] = {
+        [EMLFS_CALL_LIST] = "list",     [EMLFS_CALL_STAT] = "stat",
+        [EMLFS_CALL_OPEN] = "open",     [EMLFS_CALL_READ] = "read",
+        [EMLFS_CALL_CREATE] = "create", [EMLFS_CALL_RENAME] = "rename",
+        [EMLFS_CALL_MKDIR] = "mkdir",   [EMLFS_CALL_RMDIR] = "rmdir",
+        [EMLFS_CALL_UNLINK] = "unlink", [EMLFS_CALL_SETATTR] = "setattr",
+        [EMLFS_CALL_WRITE] = "write",   [EMLFS_CALL_SEARCH] = "search",
+        [EMLFS_CALL_EXPORT] = "export", [EMLFS_CALL_COMMAND] = "command",
+    };
+    return (unsigned)call < EMLFS_CALLS ? names[call] : "";
+}
+
+int emlfs_rules_refused(struct emlfs_rules *rules, const struct emlfs_actor *actor,
+                        const struct emlfs_refusal *refusal, struct emlfs_err *err)
+{
+    char detail[EMLFS_LEDGER_DETAIL_MAX_BYTES + 1];
+
+    rules_text(refusal->detail ? refusal->detail : "", detail, sizeof(detail));
+    const struct emlfs_ledger_record record = {.kind = EMLFS_LEDGER_ACCESS_DENIED,
+                                               .outcome = (uint16_t)refusal->code,
+                                               .owner = refusal->target.user,
+                                               .message = refusal->message,
+                                               .folder = refusal->folder,
+                                               .name = emlfs_span_str(call_name(refusal->call)),
+                                               .detail = emlfs_span_str(detail)};
+    return emlfs_archive_record(rules->options.archive, actor, &record, err);
+}
