@@ -4,7 +4,7 @@
  * deleted, unless a hold keeps it or its store takes no changes.
  *
  * It runs when somebody says so, and once a day in the process that mounted the archive. When it
- * ran last is kept in the master row 'g' "job.retention": version u8 (1), minute of the day u16 le,
+ * ran last is kept in the master row 'J' "retention": version u8 (1), minute of the day u16 le,
  * time of the last run u64 le (ns since 1970 UTC). A run that was missed is made up at the next
  * tick; an archive that never ran it waits for the next time, counted from its first tick.
  */
@@ -19,7 +19,7 @@
 #include "jobs.h"
 
 #define MODULE "job"
-#define ROW_KEY "job.retention"
+#define ROW_KEY "retention"
 #define ROW_VERSION 1
 #define ROW_MAX_BYTES 64u
 #define JOB_RETENTION 1u /* its number in records */
@@ -70,7 +70,7 @@ static int state_read(struct emlfs_archive *archive, struct jobs_state *ret, str
 {
     EMLFS_BUF_CLEANUP struct emlfs_buf value = EMLFS_BUF_INIT(ROW_MAX_BYTES);
     int r =
-        emlfs_archive_master_get(archive, EMLFS_MASTER_RULE, emlfs_span_str(ROW_KEY), &value, err);
+        emlfs_archive_master_get(archive, EMLFS_MASTER_JOB, emlfs_span_str(ROW_KEY), &value, err);
 
     *ret = (struct jobs_state){.minute = JOBS_MINUTE_DEFAULT};
     if (r == -ENOENT)
@@ -78,7 +78,7 @@ static int state_read(struct emlfs_archive *archive, struct jobs_state *ret, str
     if (r == 0) {
         r = jobs_state_decode(emlfs_buf_view(&value), ret);
         if (r < 0)
-            emlfs_err_set(err, -r, MODULE, "the row %s is damaged, or newer", ROW_KEY);
+            emlfs_err_set(err, -r, MODULE, "the row of the job %s is damaged, or newer", ROW_KEY);
     }
     return r;
 }
@@ -292,7 +292,7 @@ static int run_record(struct retention_run *run, const struct jobs_state *before
                                          .object = JOB_RETENTION,
                                          .outcome = (uint16_t)-result,
                                          .name = emlfs_span_str("retention")};
-    struct emlfs_master_row row = {.kind = EMLFS_MASTER_RULE, .key = emlfs_span_str(ROW_KEY)};
+    struct emlfs_master_row row = {.kind = EMLFS_MASTER_JOB, .key = emlfs_span_str(ROW_KEY)};
     struct emlfs_master_change change = {
         .actor = &run->actor, .record = &record, .rows = &row, .n = 1};
     struct jobs_state after = *before;
@@ -439,7 +439,7 @@ int emlfs_jobs_tick(struct emlfs_rules *rules, struct emlfs_archive *archive, in
         state.last_ns = now_ns;
         r = jobs_state_encode(&state, &value);
         if (r == 0)
-            r = emlfs_archive_master_put(archive, EMLFS_MASTER_RULE, emlfs_span_str(ROW_KEY),
+            r = emlfs_archive_master_put(archive, EMLFS_MASTER_JOB, emlfs_span_str(ROW_KEY),
                                          emlfs_buf_view(&value), &why);
     } else if (r == 0 &&
                state.last_ns < jobs_due_sec(zone, now_ns / NS_PER_SEC, state.minute) * NS_PER_SEC) {
