@@ -3,10 +3,10 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include "asking.h"
 #include "emlfs/importer.h"
 #include "emlfs/mount.h"
 #include "emlfs/text.h"
-#include "tool.h"
 
 #define HELP_MAX_BYTES (1u << 20)
 
@@ -104,6 +104,12 @@ static int command_dispatch(const struct emlfs_cli *cli)
         return emlfs_umount_main(emlfs_args_text(cli->args, "MOUNTPOINT"));
     if (strcmp(name, "import") == 0)
         return import_run(cli);
+    if (strcmp(name, "export") == 0)
+        return export_run(cli);
+    if (strcmp(name, "prove") == 0)
+        return prove_run(cli);
+    if (strncmp(name, "checkpoint", 10) == 0 && !cli->command->run)
+        return checkpoint_run(cli);
     return client_run(cli);
 }
 

@@ -102,6 +102,28 @@ static void text_put(const struct emlfs_buf *text, size_t pad)
 
 /* ---- one row: "name: value" lines */
 
+/* Sentences, not words: each has a line of its own. */
+static bool array_is_sentences(struct json_object *value)
+{
+    struct json_object *first =
+        json_object_is_type(value, json_type_array) ? json_object_array_get_idx(value, 0) : NULL;
+    int len = first ? json_object_get_string_len(first) : 0;
+
+    return len > 0 && json_object_get_string(first)[len - 1] == '.';
+}
+
+static void sentences_put(struct json_object *value, int indent)
+{
+    for (size_t i = 0; i < json_object_array_length(value); i++) {
+        EMLFS_BUF_CLEANUP struct emlfs_buf text = EMLFS_BUF_INIT(TEXT_MAX_BYTES);
+
+        (void)value_text("", json_object_array_get_idx(value, i), &text);
+        (void)printf("%*s", indent, "");
+        text_put(&text, 0);
+        (void)putchar('\n');
+    }
+}
+
 static void pair_put(const char *name, struct json_object *value, int indent)
 {
     EMLFS_BUF_CLEANUP struct emlfs_buf text = EMLFS_BUF_INIT(TEXT_MAX_BYTES);
@@ -117,6 +139,11 @@ static void pair_put(const char *name, struct json_object *value, int indent)
         {
             pair_put(inner, inner_value, indent + 2);
         }
+        return;
+    }
+    if (array_is_sentences(value)) {
+        (void)printf("%*s%s:\n", indent, "", label);
+        sentences_put(value, indent + 2);
         return;
     }
     (void)value_text(name, value, &text);

@@ -75,6 +75,7 @@ enum emlfs_master_kind {
     EMLFS_MASTER_USER = 'U',   /* key: user id, u16 be */
     EMLFS_MASTER_FOLDER = 'F', /* key: folder id, u32 be; only store/archive writes these */
     EMLFS_MASTER_SOURCE = 'S', /* key: source number, u32 be; only store/archive writes these */
+    EMLFS_MASTER_JOB = 'J',    /* store/command's: when a job runs, and ran; key: its name */
     EMLFS_MASTER_INDEX = 'i',  /* settings of the index; key: their name */
     EMLFS_MASTER_SEARCH = 'Q', /* key: search id, u32 be; saved.h */
     /* store/policy's, see store/FORMAT.md */

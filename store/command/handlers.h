@@ -3,6 +3,7 @@
 #define EMLFS_COMMAND_HANDLERS_H
 
 #include "emlfs/command.h"
+#include "handlers_ledger.h"
 
 /* Handlers of the table's rows, by topic; each is called by emlfs_command_run only. */
 int emlfs_run_init(struct emlfs_call *call, struct emlfs_err *err);

@@ -104,10 +104,10 @@ static const struct man_item mount_options[] = {
 };
 
 static const struct man_item exit_status[] = {
-    {"0", "It was done. For verify and recover: nothing is wrong."},
+    {"0", "It was done. For verify and recover: nothing is wrong; for verify-proof: proven."},
     {"1", "Wrong usage, a query that is none; for verify and recover: something is wrong with the "
-          "archive, named on "
-          "standard error."},
+          "archive, named on standard error; for message delete, message move and export: some "
+          "messages were refused; for verify-proof: not proven."},
     {"2", "It could not be done: no permission, no such archive, an input or output error."},
     {"3", "import finished, but rejected messages; each is named with its reason."},
     {"130", "Interrupted by Ctrl-C; what had been archived until then stays and is reported."},
@@ -154,6 +154,12 @@ static const struct man_item examples[] = {
      "Keep invoices for ten years."},
     {"emlfs hold place -a /srv/mail 'Smith case' --query from:smith --reason 'letter of 3 May'",
      "Let nothing of it be deleted or moved until the hold is released."},
+    {"emlfs job run -a /srv/mail retention --dry-run --until 2027-01-01",
+     "See what retention policies would delete until then."},
+    {"emlfs prove -a /srv/mail letter.eml -o letter.proof",
+     "Prove that these bytes were archived; verify-proof checks it without the archive."},
+    {"emlfs export -a /srv/mail --query subject:invoice --to DIR --sign",
+     "Hand mail out, with signatures that openssl(1) checks."},
     {"emlfs verify -a /srv/mail", "Read and check everything."},
     {NULL, NULL},
 };

@@ -523,6 +523,7 @@ const struct emlfs_command emlfs_commands[] = {
      .right = EMLFS_RIGHT_ANYONE,
      .flags = EMLFS_COMMAND_ARCHIVE | EMLFS_COMMAND_BYTES,
      .run = emlfs_run_message_get},
+#include "table_ledger.inc"
     {.name = "search",
      .summary = "find messages",
      .help =

@@ -35,17 +35,14 @@ void rules_page_close(struct rules_page *page)
 /* ---- dates */
 
 /*
- * What the message claims, where somebody vouched for it. One date is known today, and stands for
- * sending and receipt; that of a file, or none, is no claim of the message.
+ * What the message claims, where somebody vouched for it.
  */
 static void claims_of(const struct emlfs_facts *facts, struct emlfs_retention_dates *dates)
 {
-    bool claimed = facts->date_source == EMLFS_DATE_ORIGINAL_ARRIVAL ||
-                   facts->date_source == EMLFS_DATE_DATE ||
-                   facts->date_source == EMLFS_DATE_RECEIVED;
-
-    dates->has_received = dates->has_sent = claimed;
-    dates->received_sec = dates->sent_sec = facts->date_sec;
+    dates->has_received = facts->has_received;
+    dates->received_sec = facts->received_sec;
+    dates->has_sent = facts->has_sent;
+    dates->sent_sec = facts->sent_sec;
 }
 
 static int claims_read(struct emlfs_archive *archive, struct emlfs_msg_id id,
