@@ -37,7 +37,7 @@ MAY_INCLUDE = {
     "store/index": {"archive", "catalog"},
     "store/policy": {"archive", "catalog", "index"},
     "store/ledger": set(),
-    "store/view": {"archive", "index", "policy"},
+    "store/view": {"archive", "index", "policy", "ledger"},
     "store/command": {"archive", "index", "view", "policy", "ledger", "importer"},
     "importers": set(),
     # It opens the archive, and hands what the socket brings to a sink.
