@@ -203,6 +203,13 @@ static int change_is_elsewhere(struct emlfs_err *err)
     return emlfs_err_set(err, EROFS, "view", "this place takes no changes");
 }
 
+/* Searches and .query themselves. */
+static int searches_are_fixed(struct view_attempt *attempt, struct emlfs_err *err)
+{
+    attempt->target.kind = EMLFS_OBJECT_SEARCHES;
+    return change_is_elsewhere(err);
+}
+
 static int mkdir_in(struct emlfs_view *view, const struct view_node *at,
                     const struct view_attempt *attempt, struct emlfs_attr *ret,
                     struct emlfs_err *err)
@@ -241,7 +248,7 @@ int emlfs_view_mkdir(struct emlfs_view *view, const struct emlfs_subject *subjec
 
 /* ---- removing folders and searches */
 
-static int folder_remove(struct emlfs_view *view, const struct view_attempt *attempt,
+static int folder_remove(struct emlfs_view *view, struct view_attempt *attempt,
                          struct emlfs_err *err)
 {
     const struct emlfs_target target = {.kind = EMLFS_OBJECT_FOLDER, .user = attempt->target.user};
@@ -257,7 +264,7 @@ static int folder_remove(struct emlfs_view *view, const struct view_attempt *att
     if (named.what == NAMED_MESSAGE)
         return emlfs_err_set(err, ENOTDIR, "view", "a message");
     if (named.what == NAMED_SEARCHES)
-        return change_is_elsewhere(err);
+        return searches_are_fixed(attempt, err);
     rc = view_check(view, attempt->subject, &target, EMLFS_CALL_RMDIR, err);
     if (rc < 0)
         return rc;
@@ -285,7 +292,7 @@ static int root_refuse(struct emlfs_view *view, const struct view_attempt *attem
 }
 
 static int rmdir_in(struct emlfs_view *view, const struct view_node *at,
-                    const struct view_attempt *attempt, struct emlfs_err *err)
+                    struct view_attempt *attempt, struct emlfs_err *err)
 {
     const struct emlfs_target search = {.kind = EMLFS_OBJECT_SEARCH, .user = attempt->target.user};
     int rc;
@@ -452,7 +459,7 @@ static int moving_find(struct moving *moving, struct emlfs_err *err)
     if (rc < 0)
         return rc;
     if (moving->named.what == NAMED_SEARCHES)
-        return change_is_elsewhere(err);
+        return searches_are_fixed(attempt, err);
     if (moving->named.what == NAMED_MESSAGE) {
         attempt->message = moving->named.entry.id;
         attempt->target = view_target_message(moving->named.entry.user, attempt->message);
@@ -482,14 +489,13 @@ static int rename_in_folders(struct moving *moving, const struct view_node *to,
 }
 
 /* Into something that is no folder: nothing is moved there. */
-static int rename_elsewhere(struct emlfs_view *view, const struct view_attempt *attempt,
+static int rename_elsewhere(struct emlfs_view *view, struct view_attempt *attempt,
                             const struct view_node *to, struct emlfs_err *err)
 {
-    struct emlfs_target target;
-    int rc = view_target(view, to, &target, err);
+    int rc = view_target(view, to, &attempt->target, err);
 
     if (rc == 0)
-        rc = view_check(view, attempt->subject, &target, EMLFS_CALL_MKDIR, err);
+        rc = view_check(view, attempt->subject, &attempt->target, EMLFS_CALL_MKDIR, err);
     return rc < 0 ? rc : change_is_elsewhere(err);
 }
 
