@@ -299,7 +299,7 @@ class Saved(SearchTest):
             (errno.EROFS, os.mknod, self.saved("x"), stat.S_IFREG | 0o600),
             (errno.EROFS, os.chmod, self.saved("from:sender"), 0o700),
             (errno.EROFS, os.utime, self.saved("from:sender")),
-            (errno.EROFS, os.chmod, entry, 0o600),
+            (errno.EPERM, os.chmod, entry, 0o600),
             (errno.EACCES, os.truncate, entry, 0),
             (errno.EACCES, os.open, entry, os.O_WRONLY),
         ]
