@@ -247,7 +247,7 @@ class Control(MountTest):
         for person in ("root", "alice", "stranger"):
             self.assertNotIn(".emlfs", run_as(person, os.listdir, self.site.mnt))
             self.assertEqual(sorted(run_as(person, os.listdir, self.site.path(".emlfs"))),
-                             ["by-id", "status.json"])
+                             ["audit", "by-id", "checkpoint", "due", "explain", "status.json"])
             self.assertEqual(run_as(person, os.listdir, self.site.path(".emlfs", "by-id")), [])
 
     def test_status(self):
