@@ -140,7 +140,8 @@ class Access(MountTest):
             files = self.owner_files(user)
             digests = run_as(user, lambda paths: sorted(map(sha_of, paths)), files)
             self.assertEqual(digests, self.site.expected(user))
-            self.assertEqual(run_as(user, os.listdir, self.site.mnt), [user])
+            listed = run_as(user, os.listdir, self.site.mnt)
+            self.assertEqual(sorted(listed), ["Holds", user] if user == "alice" else [user])
 
     def test_owner_after_refusals(self):
         self.site.mount()
@@ -161,14 +162,14 @@ class Attributes(MountTest):
         for path in self.owner_files():
             st = run_as("alice", os.lstat, path)
             self.assertTrue(stat.S_ISREG(st.st_mode))
-            self.assertEqual(stat.S_IMODE(st.st_mode), 0o440)
+            self.assertEqual(stat.S_IMODE(st.st_mode), 0o400)
             self.assertEqual(st.st_uid, uid_of("alice"))
             self.assertEqual(st.st_gid, 0)
             self.assertEqual(st.st_blocks, (st.st_size + 511) // 512)
             self.assertGreaterEqual(st.st_nlink, 1)
             self.assertEqual(st.st_atime_ns, st.st_mtime_ns)
             folder = run_as("alice", os.lstat, os.path.dirname(path))
-            self.assertEqual(stat.S_IMODE(folder.st_mode), 0o750)
+            self.assertEqual(stat.S_IMODE(folder.st_mode), 0o700)
             self.assertEqual(folder.st_uid, uid_of("alice"))
 
     def test_readdir_inode_is_stat_inode(self):

@@ -36,7 +36,7 @@ def mutations(folder, path):
         ("mknod", lambda: os.mknod(new, stat.S_IFREG | 0o600)),
         ("mkfifo", lambda: os.mkfifo(new)),
         ("chmod", lambda: os.chmod(path, 0o640)),
-        ("chmod same", lambda: os.chmod(path, 0o440)),
+        ("chmod same", lambda: os.chmod(path, stat.S_IMODE(os.stat(path).st_mode))),
         ("chmod folder", lambda: os.chmod(inside, 0o770)),
         ("chown", lambda: os.chown(path, os.getuid(), os.getgid())),
         ("utimens", lambda: os.utime(path, (1, 1))),
@@ -94,7 +94,7 @@ class ReadOnly(MountTest):
 class Writable(MountTest):
     """Mounted for writing, the modes and the mount process are what refuses: exactly so."""
 
-    # What is not EPERM: files show 0440, for their owner may not delete here, and the kernel looks
+    # What is not EPERM: files show 0400, for their owner may not delete here, and the kernel looks
     # at modes first.
     ANSWERS = {"open write": errno.EACCES, "open read-write": errno.EACCES,
                "open append": errno.EACCES, "open truncate": errno.EACCES,

@@ -213,7 +213,7 @@ static void test_root(void **state)
     assert_int_equal(l->n, 1);
     assert_string_equal(l->names[0], "Holds");
     assert_int_equal(lookup(f, &f->is_alice, EMLFS_NODE_ROOT, "alice", &attr), 0);
-    assert_int_equal(attr.st.st_mode, S_IFDIR | 0750);
+    assert_int_equal(attr.st.st_mode, S_IFDIR | 0700);
     assert_int_equal(attr.st.st_uid, f->is_alice.uid);
     assert_int_equal(lookup(f, &f->is_alice, EMLFS_NODE_ROOT, "Alice", &attr), -ENOENT);
     assert_int_equal(lookup(f, &f->is_alice, EMLFS_NODE_ROOT, "bob", &attr), 0);
@@ -316,7 +316,7 @@ static void test_listing(void **state)
         assert_true(attr.node == l->attrs[i].node && attr.name_shared);
         assert_memory_equal(&attr.st, &l->attrs[i].st, sizeof(struct stat));
         if (i > 0) {
-            assert_int_equal(attr.st.st_mode, S_IFREG | 0440);
+            assert_int_equal(attr.st.st_mode, S_IFREG | 0400);
             assert_int_equal(attr.st.st_blocks, (attr.st.st_size + 511) / 512);
             assert_true(attr.st.st_ino >> 63 == 1);
         }

@@ -234,7 +234,7 @@ static void test_places(void **state)
     free(l);
     assert_int_equal(lookup(f, f->top, "Searches", &attr), 0);
     assert_true(attr.node == f->searches && attr.name_shared && !attr.shared);
-    assert_int_equal(attr.st.st_mode, S_IFDIR | 0750);
+    assert_int_equal(attr.st.st_mode, S_IFDIR | 0700);
     assert_int_equal(attr.st.st_uid, f->is_alice.uid);
     assert_int_equal(lookup(f, emlfs_view_folder_node(f->inbox), "Searches", &attr), -ENOENT);
     assert_int_equal(lookup(f, emlfs_view_folder_node(f->inbox), ".query", &attr), -ENOENT);
