@@ -298,7 +298,7 @@ class Holds(Governed):
 
 class Stores(Governed):
 
-    def test_states_show_at_once(self):
+    def test_1_states_show_at_once(self):
         path = self.mine(111)
         self.shows(path, True)
         self.rule("store", "create", "second")
@@ -315,7 +315,7 @@ class Stores(Governed):
         self.shows(path, True)
         self.assertIn(os.path.basename(path), run_as("bob", os.listdir, self.inbox))
 
-    def test_all_protected(self):
+    def test_2_all_protected(self):
         self.rule("store", "set-state", "1", "write-protected")
         last = self.rule("store", "list").stdout
         if "second" in last:
