@@ -81,7 +81,7 @@ void fs_dir_opendir(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *info
         return;
     }
     info->fh = (uint64_t)(uintptr_t)dir;
-    info->cache_readdir = emlfs_view_node_dir_shared(node);
+    info->cache_readdir = emlfs_view_dir_shared(dir->dir);
     info->keep_cache = info->cache_readdir;
     if (fuse_reply_open(req, info) < 0)
         dir_put(dir);

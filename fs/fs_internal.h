@@ -27,6 +27,7 @@ struct fs_dir;
 struct fs {
     struct emlfs_archive *archive;
     struct emlfs_bindings *bindings;
+    struct emlfs_rules *rules;
     struct emlfs_index *index; /* NULL: it could not be opened */
     struct emlfs_saved *saved; /* NULL exactly when index is */
     struct emlfs_view *view;
@@ -34,6 +35,7 @@ struct fs {
     struct fs_prefetch *prefetch; /* NULL with -o noprefetch */
     struct fs_search *search;     /* NULL where there are no searches */
     struct fs_log *log;
+    bool acl, xattr;         /* which extended attributes there are: -o acl, -o xattr */
     double archive_name_sec; /* how long the name of a user archive is cached: 0 with -o
                                 private_names */
 };
@@ -66,6 +68,29 @@ void fs_entry_of(const struct emlfs_attr *attr, struct fuse_entry_param *ret);
 /* Answer a look-up, on whatever thread. */
 void fs_lookup_answer(fuse_req_t req, fuse_ino_t parent, const char *name);
 
+/* Changes, each answered by the view: fs_change.c. */
+void fs_change_setattr(fuse_req_t req, fuse_ino_t node, struct stat *attr, int to_set,
+                       struct fuse_file_info *info);
+void fs_change_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev);
+void fs_change_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode);
+void fs_change_unlink(fuse_req_t req, fuse_ino_t parent, const char *name);
+void fs_change_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name);
+void fs_change_symlink(fuse_req_t req, const char *link, fuse_ino_t parent, const char *name);
+void fs_change_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t to_parent,
+                      const char *to_name, unsigned flags);
+void fs_change_link(fuse_req_t req, fuse_ino_t node, fuse_ino_t parent, const char *name);
+void fs_change_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+                      struct fuse_file_info *info);
+void fs_change_fallocate(fuse_req_t req, fuse_ino_t node, int mode, off_t off, off_t len,
+                         struct fuse_file_info *info);
+
+/* Extended attributes: fs_xattr.c. */
+void fs_xattr_get(fuse_req_t req, fuse_ino_t node, const char *name, size_t size);
+void fs_xattr_list(fuse_req_t req, fuse_ino_t node, size_t size);
+void fs_xattr_set(fuse_req_t req, fuse_ino_t node, const char *name, const char *value, size_t size,
+                  int flags);
+void fs_xattr_remove(fuse_req_t req, fuse_ino_t node, const char *name);
+
 /* Directories: fs_dir.c. */
 struct fs_listing {
     struct fs_dir *dir;
@@ -96,7 +121,8 @@ void fs_log_damage(struct fs_log *log, emlfs_node node, const struct emlfs_err *
  * Invalidation: fs_invalidate_notice is the archive's change subscriber (quick, never blocks); a
  * thread of its own tells the kernel, so that neither a commit nor a request waits for it.
  */
-int fs_invalidate_start(struct fuse_session *session, struct fs_invalidate **ret);
+int fs_invalidate_start(struct fuse_session *session, struct emlfs_archive *archive,
+                        struct fs_invalidate **ret);
 void fs_invalidate_notice(void *arg, struct emlfs_folder_id folder);
 /* How many notices came. What was read from the archive before one may be out of date after it. */
 uint64_t fs_invalidate_notices(const struct fs_invalidate *invalidate);
@@ -121,6 +147,11 @@ struct json_object;
 int fs_index_open(struct fs *fs, struct emlfs_err *err);
 void fs_index_status(struct fs *fs, struct json_object *to);
 int fs_index_close(struct fs *fs, struct emlfs_err *err);
+
+/* Housekeeping, on a thread of its own: fs_tick.c. _stop ends it; NULL is allowed. */
+struct fs_tick;
+int fs_tick_start(struct fs *fs, struct fs_tick **ret);
+void fs_tick_stop(struct fs_tick *tick);
 
 /*
  * Read-ahead. _opened and _missed are called by the request threads for messages: the kernel asked

@@ -6,9 +6,9 @@
  * O1  Names are cached only where every caller who gets there sees the same; an absent name only
  *     when it is desktop litter, which is absent for everybody and always.
  * O2  Page cache and listings are kept over opens, because every open and opendir asks the view.
- * O3  Every change but those of the list of searches is EROFS (a hard link, which this file system
- *     never has, EPERM). Missing operations would be ENOSYS, which switches the operation off
- *     for the whole mount: only flush, getxattr and listxattr are left out, on purpose.
+ * O3  Missing operations would be ENOSYS, which switches the operation off for the whole mount:
+ * only flush is left out, on purpose, and getxattr and listxattr say so where no option asks for
+ *     them.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -37,13 +37,16 @@ static void ops_init(void *userdata, struct fuse_conn_info *conn)
 {
     const unsigned unwanted = FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_WRITEBACK_CACHE |
                               FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE |
-                              FUSE_CAP_POSIX_ACL | FUSE_CAP_CACHE_SYMLINKS;
+                              FUSE_CAP_CACHE_SYMLINKS;
     const unsigned wanted = FUSE_CAP_READDIRPLUS | FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_ASYNC_READ |
                             FUSE_CAP_AUTO_INVAL_DATA;
 
-    (void)userdata;
-    conn->want &= ~unwanted;
+    const struct fs *fs = userdata;
+
+    conn->want &= ~(unwanted | FUSE_CAP_POSIX_ACL);
     conn->want |= wanted & conn->capable;
+    if (fs->acl)
+        conn->want |= FUSE_CAP_POSIX_ACL & conn->capable;
     conn->max_read = FS_READ_MAX_BYTES; /* must equal the mount option */
     conn->max_readahead = FS_READ_MAX_BYTES;
     conn->max_background = 32;
@@ -107,8 +110,8 @@ static void ops_access(fuse_req_t req, fuse_ino_t node, int mask)
     rc = emlfs_view_getattr(fs_of(req)->view, &subject, node, &attr, &err);
     if (rc == 0 && (mask & R_OK))
         rc = emlfs_view_access(fs_of(req)->view, &subject, node, &err);
-    if (rc == 0 && (mask & W_OK) && !emlfs_view_node_writable(node))
-        rc = -EROFS;
+    if (rc == 0 && (mask & W_OK) && !(attr.st.st_mode & 0222))
+        rc = -EACCES;
     if (rc == 0 && (mask & X_OK) && S_ISREG(attr.st.st_mode))
         rc = -EACCES;
     fs_reply_error(req, rc, node, &err);
@@ -127,7 +130,7 @@ static void ops_open(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *inf
     rc = emlfs_view_file_open(fs->view, &subject, node, &file, &err);
     if (rc == 0 && (info->flags & (O_ACCMODE | O_TRUNC)) != O_RDONLY) {
         emlfs_view_file_free(file);
-        rc = -EROFS;
+        rc = emlfs_view_refuse(fs->view, &subject, node, EMLFS_CALL_WRITE, &err);
     }
     if (rc < 0) {
         fs_reply_error(req, rc, node, &err);
@@ -196,107 +199,6 @@ static void ops_statfs(fuse_req_t req, fuse_ino_t node)
     fuse_reply_statfs(req, &st);
 }
 
-/* ---- changes: of the list of searches */
-
-static void ops_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
-{
-    struct emlfs_subject subject = fs_subject_of(req);
-    struct emlfs_err err = {.code = 0};
-    struct fuse_entry_param entry;
-    struct emlfs_attr attr;
-    int rc;
-
-    (void)mode;
-    rc = emlfs_view_mkdir(fs_of(req)->view, &subject, parent, name, &attr, &err);
-    if (rc < 0) {
-        fs_reply_error(req, rc, parent, &err);
-        return;
-    }
-    fs_entry_of(&attr, &entry);
-    fuse_reply_entry(req, &entry);
-}
-
-static void ops_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
-{
-    struct emlfs_subject subject = fs_subject_of(req);
-    struct emlfs_err err = {.code = 0};
-    int rc;
-
-    rc = emlfs_view_rmdir(fs_of(req)->view, &subject, parent, name, &err);
-    fs_reply_error(req, rc, parent, &err);
-}
-
-static void ops_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t to_parent,
-                       const char *to_name, unsigned flags)
-{
-    struct emlfs_subject subject = fs_subject_of(req);
-    const struct emlfs_view_move move = {
-        .parent = parent, .to_parent = to_parent, .name = name, .to_name = to_name};
-    struct emlfs_err err = {.code = 0};
-    int rc = -EROFS;
-
-    if (parent == to_parent)
-        rc = emlfs_view_node_writable(parent) && (flags & ~1u /* RENAME_NOREPLACE */)
-                 ? -EINVAL
-                 : emlfs_view_rename(fs_of(req)->view, &subject, &move, &err);
-    fs_reply_error(req, rc, parent, &err);
-}
-
-/* ---- every other change */
-
-static void refuse_setattr(fuse_req_t req, fuse_ino_t node, struct stat *attr, int to_set,
-                           struct fuse_file_info *info)
-{
-    (void)node, (void)attr, (void)to_set, (void)info;
-    fuse_reply_err(req, EROFS);
-}
-
-static void refuse_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
-                         dev_t rdev)
-{
-    (void)parent, (void)name, (void)mode, (void)rdev;
-    fuse_reply_err(req, EROFS);
-}
-
-static void refuse_name(fuse_req_t req, fuse_ino_t parent, const char *name)
-{
-    (void)parent, (void)name;
-    fuse_reply_err(req, EROFS);
-}
-
-static void refuse_symlink(fuse_req_t req, const char *link, fuse_ino_t parent, const char *name)
-{
-    (void)link, (void)parent, (void)name;
-    fuse_reply_err(req, EROFS);
-}
-
-static void refuse_link(fuse_req_t req, fuse_ino_t node, fuse_ino_t parent, const char *name)
-{
-    (void)node, (void)parent, (void)name;
-    fuse_reply_err(req, EPERM);
-}
-
-static void refuse_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
-                          struct fuse_file_info *info)
-{
-    (void)parent, (void)name, (void)mode, (void)info;
-    fuse_reply_err(req, EROFS);
-}
-
-static void refuse_setxattr(fuse_req_t req, fuse_ino_t node, const char *name, const char *value,
-                            size_t size, int flags)
-{
-    (void)node, (void)name, (void)value, (void)size, (void)flags;
-    fuse_reply_err(req, EROFS);
-}
-
-static void refuse_fallocate(fuse_req_t req, fuse_ino_t node, int mode, off_t off, off_t len,
-                             struct fuse_file_info *info)
-{
-    (void)node, (void)mode, (void)off, (void)len, (void)info;
-    fuse_reply_err(req, EROFS);
-}
-
 /* Asked by every program that looks whether a file is a terminal, as Python does at each open. */
 static void refuse_ioctl(fuse_req_t req, fuse_ino_t node, unsigned cmd, void *arg,
                          struct fuse_file_info *info, unsigned flags, const void *in,
@@ -320,17 +222,19 @@ const struct fuse_lowlevel_ops fs_ops = {
     .readdirplus = fs_dir_readdirplus,
     .releasedir = fs_dir_releasedir,
     .statfs = ops_statfs,
-    .setattr = refuse_setattr,
-    .mknod = refuse_mknod,
-    .mkdir = ops_mkdir,
-    .unlink = refuse_name,
-    .rmdir = ops_rmdir,
-    .symlink = refuse_symlink,
-    .rename = ops_rename,
-    .link = refuse_link,
-    .create = refuse_create,
-    .setxattr = refuse_setxattr,
-    .removexattr = refuse_name,
-    .fallocate = refuse_fallocate,
+    .setattr = fs_change_setattr,
+    .mknod = fs_change_mknod,
+    .mkdir = fs_change_mkdir,
+    .unlink = fs_change_unlink,
+    .rmdir = fs_change_rmdir,
+    .symlink = fs_change_symlink,
+    .rename = fs_change_rename,
+    .link = fs_change_link,
+    .create = fs_change_create,
+    .getxattr = fs_xattr_get,
+    .listxattr = fs_xattr_list,
+    .setxattr = fs_xattr_set,
+    .removexattr = fs_xattr_remove,
+    .fallocate = fs_change_fallocate,
     .ioctl = refuse_ioctl,
 };

@@ -22,8 +22,11 @@ struct mount_options {
     bool no_searches; /* no Searches, no .query */
     bool strict_root;
     bool noprefetch;
-    bool private_names; /* hide the names of user archives from other accounts */
-    bool warn_owner;    /* uid=, gid= or umask= was given: of no effect */
+    bool acl;             /* system.posix_acl_access says each grant */
+    bool xattr;           /* user.emlfs.* */
+    bool retention_atime; /* atime=retention */
+    bool private_names;   /* hide the names of user archives from other accounts */
+    bool warn_owner;      /* uid=, gid= or umask= was given: of no effect */
 };
 /* text: comma-separated. -EINVAL with the option named. */
 int mount_options_parse(const char *text, struct mount_options *ret, struct emlfs_err *err);

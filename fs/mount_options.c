@@ -13,6 +13,9 @@ enum option_act {
     OPTION_NOPREFETCH,
     OPTION_PRIVATE_NAMES,
     OPTION_NO_SEARCHES,
+    OPTION_ACL,
+    OPTION_XATTR,
+    OPTION_RETENTION_ATIME,
 };
 
 /* name ends with '=': takes a value. With '*': any name that begins so. */
@@ -33,6 +36,9 @@ static const struct option_row option_table[] = {
     {"noprefetch", OPTION_NOPREFETCH},
     {"private_names", OPTION_PRIVATE_NAMES},
     {"no_searches", OPTION_NO_SEARCHES},
+    {"acl", OPTION_ACL},
+    {"xattr", OPTION_XATTR},
+    {"atime=retention", OPTION_RETENTION_ATIME},
     {"uid=", OPTION_OWNER},
     {"gid=", OPTION_OWNER},
     {"umask=", OPTION_OWNER},
@@ -132,6 +138,15 @@ static void option_apply(enum option_act act, struct mount_options *ret)
         break;
     case OPTION_PRIVATE_NAMES:
         ret->private_names = true;
+        break;
+    case OPTION_ACL:
+        ret->acl = true;
+        break;
+    case OPTION_XATTR:
+        ret->xattr = true;
+        break;
+    case OPTION_RETENTION_ATIME:
+        ret->retention_atime = true;
         break;
     case OPTION_NO_SEARCHES:
         ret->no_searches = true;

@@ -7,6 +7,7 @@
  * S2  The threads that call into the kernel (invalidation, read-ahead) are ended while requests are
  *     still answered: they may wait for a page that only an answer releases.
  * S3  Nothing that was acknowledged depends on what is done after the loop.
+ * S4  Whatever asks the rules has ended before they are closed, and they before the archive.
  */
 #include <fcntl.h>
 #include <json-c/json.h>
@@ -36,10 +37,12 @@ struct server {
     struct fs fs;
     struct fuse_session *session;
     struct emlfs_control *control;
+    struct fs_tick *tick;
     int64_t since_sec;
     struct fs_loop *loop;
     pthread_t signal_thread;
     bool mounted, signal_running;
+    bool recorded;     /* the ledger has MOUNTED, and is to have UNMOUNTED */
     atomic_bool ended; /* the loop has returned */
 };
 
@@ -118,9 +121,11 @@ static int server_status(void *arg, struct emlfs_buf *ret_json)
 
 static int server_unmount(void *arg, const struct emlfs_subject *subject, struct emlfs_err *err)
 {
+    const struct emlfs_target system = {.kind = EMLFS_OBJECT_SYSTEM};
     struct server *server = arg;
 
-    if (subject->uid != geteuid() && !emlfs_bindings_is_admin(server->fs.bindings, subject))
+    if (subject->uid != geteuid() &&
+        emlfs_rules_check(server->fs.rules, subject, &system, EMLFS_CALL_COMMAND, err) < 0)
         return emlfs_err_set(err, EACCES, "mount", "only an administrator may unmount");
     if (server->job->premounted)
         return emlfs_err_set(err, EPERM, "mount",
@@ -130,18 +135,48 @@ static int server_unmount(void *arg, const struct emlfs_subject *subject, struct
 
 /* ---- start */
 
+static int server_rules(struct server *server, struct emlfs_err *err)
+{
+    const struct emlfs_rules_options options = {
+        .archive = server->fs.archive,
+        .bindings = server->fs.bindings,
+        .index = server->fs.index,
+        .private_names = server->job->options.private_names,
+        .read_only = server->job->options.read_only,
+    };
+
+    return emlfs_rules_open(&options, &server->fs.rules, err);
+}
+
+static int server_view(struct server *server, struct emlfs_err *err)
+{
+    const struct mount_options *options = &server->job->options;
+    struct emlfs_view_options view = {
+        .archive = server->fs.archive,
+        .bindings = server->fs.bindings,
+        .rules = server->fs.rules,
+        .private_names = options->private_names,
+        .strict_root = options->strict_root,
+        .retention_atime = options->retention_atime,
+        .acl = options->acl,
+        .xattr = options->xattr,
+        .status = server_status,
+        .status_arg = server,
+    };
+
+    if (!options->no_searches) {
+        view.index = server->fs.index;
+        view.saved = server->fs.saved;
+    }
+    return emlfs_view_new(&view, &server->fs.view, err);
+}
+
 static int server_open(struct server *server, struct emlfs_err *err)
 {
     const struct emlfs_archive_options options = {
         .path = server->job->archive,
         .lock_wait_ms = LOCK_WAIT_MS,
         .clock = emlfs_clock_system(),
-    };
-    struct emlfs_view_options view = {
-        .private_names = server->job->options.private_names,
-        .strict_root = server->job->options.strict_root,
-        .status = server_status,
-        .status_arg = server,
     };
     struct emlfs_err lost = {.code = 0};
     int rc;
@@ -154,13 +189,8 @@ static int server_open(struct server *server, struct emlfs_err *err)
         return emlfs_err_sys(err, -rc, "mount", "account bindings");
     if (fs_index_open(&server->fs, &lost) < 0)
         fs_log_text(server->fs.log, LOG_ERR, "without searches: %s", lost.text);
-    view.archive = server->fs.archive;
-    view.bindings = server->fs.bindings;
-    if (!server->job->options.no_searches) {
-        view.index = server->fs.index;
-        view.saved = server->fs.saved;
-    }
-    return emlfs_view_new(&view, &server->fs.view, err);
+    rc = server_rules(server, err);
+    return rc < 0 ? rc : server_view(server, err);
 }
 
 static int session_options(const struct mount_job *job, char **ret)
@@ -220,6 +250,7 @@ static int server_threads(struct server *server, struct emlfs_err *err)
     const struct emlfs_control_options options = {
         .archive = server->fs.archive,
         .bindings = server->fs.bindings,
+        .rules = server->fs.rules,
         .index = server->fs.index,
         .saved = server->fs.saved,
         .unmount = server_unmount,
@@ -228,11 +259,13 @@ static int server_threads(struct server *server, struct emlfs_err *err)
     };
     int rc;
 
-    rc = fs_invalidate_start(server->session, &server->fs.invalidate);
+    rc = fs_invalidate_start(server->session, server->fs.archive, &server->fs.invalidate);
     if (rc == 0 && !server->job->options.noprefetch)
         rc = fs_prefetch_start(server->session, server->fs.archive, &server->fs.prefetch);
     if (rc == 0 && server->fs.index)
         rc = fs_search_start(&server->fs.search);
+    if (rc == 0)
+        rc = fs_tick_start(&server->fs, &server->tick);
     if (rc < 0)
         return emlfs_err_sys(err, -rc, "mount", "starting threads");
     if (server->fs.index) {
@@ -284,6 +317,25 @@ static int server_signals(struct server *server, struct emlfs_err *err)
     return 0;
 }
 
+/* What stands in the ledger about the mount itself; not being able to write it stops no reading. */
+static bool server_record(struct server *server, enum emlfs_ledger_kind kind)
+{
+    const struct mount_job *job = server->job;
+    const struct emlfs_actor actor = {
+        .uid = getuid(), .source = EMLFS_LEDGER_MOUNT, .admin = getuid() == 0};
+    struct emlfs_ledger_record record = {
+        .kind = (uint16_t)kind,
+        .name =
+            emlfs_span_of(job->mountpoint, strnlen(job->mountpoint, EMLFS_LEDGER_NAME_MAX_BYTES)),
+    };
+    struct emlfs_err err = {.code = 0};
+
+    if (emlfs_archive_record(server->fs.archive, &actor, &record, &err) == 0)
+        return true;
+    fs_log_text(server->fs.log, LOG_ERR, "the ledger does not take the record: %s", err.text);
+    return false;
+}
+
 /* In reverse order of making. */
 static int server_close(struct server *server, struct emlfs_err *err)
 {
@@ -304,12 +356,16 @@ static int server_close(struct server *server, struct emlfs_err *err)
         fuse_session_unmount(server->session);
     if (server->control)
         emlfs_control_stop(server->control);
+    fs_tick_stop(server->tick);
     if (server->fs.archive)
         emlfs_archive_subscribe(server->fs.archive, NULL, NULL);
     fs_loop_free(server->loop);
     if (server->session)
         fuse_session_destroy(server->session);
     emlfs_view_free(server->fs.view);
+    if (server->recorded)
+        (void)server_record(server, EMLFS_LEDGER_UNMOUNTED);
+    emlfs_rules_close(server->fs.rules);
     if (fs_index_close(&server->fs, &lost) < 0)
         fs_log_text(server->fs.log, LOG_WARNING, "closing the index: %s", lost.text);
     if (server->fs.bindings)
@@ -401,6 +457,7 @@ static int server_run(struct server *server)
 
     if (!job->foreground)
         leave_terminal();
+    server->recorded = server_record(server, EMLFS_LEDGER_MOUNTED);
     if (mount_report(job, MOUNT_OK, &err)) {
         fs_log_text(server->fs.log, LOG_INFO, "%s mounted on %s", job->source, job->mountpoint);
         fs_loop_run(server->loop, THREADS_MAX);
@@ -420,6 +477,8 @@ int mount_serve(struct mount_job *job)
     int code;
 
     harden_process();
+    server.fs.acl = job->options.acl;
+    server.fs.xattr = job->options.xattr;
     server.fs.archive_name_sec = job->options.private_names ? 0.0 : FS_CACHE_SEC;
     server.fs.log = fs_log_new(job->foreground);
     if (!server.fs.log) {

@@ -14,11 +14,14 @@
  * node is free and the same node has the same id in every process:
  *
  *   1                                   the root
- *   bits 63-62 = 00, small numbers      fixed nodes: .emlfs, status.json, by-id
+ *   bits 63-62 = 00, small numbers      fixed nodes: .emlfs and what it lists, Holds
  *   bits 63-56 = 1, 47-32 user          Searches of a user archive
  *   bits 63-56 = 2, 47-32 user          .query of a user archive
  *   bits 63-56 = 3, 47-32 user, 31-0    a saved search by its id
  *   bits 63-56 = 4, 55-0                .query/TEXT: a hash of user and text
+ *   bits 63-56 = 5, 31-0                Holds/NAME by the id of the hold
+ *   bits 63-56 = 6, 31-0                .emlfs/due/DAY.txt: days since 1970
+ *   bits 63-56 = 7, 55-40 store, 31-0   .emlfs/explain/ID: message
  *   bits 63-62 = 01, bits 31-0          folder (and user archive) by folder id
  *   bit 63 = 1, 62-47 user, 46-32 store, 31-0 number   message in a user archive
  *
@@ -36,6 +39,13 @@
  * the entries that match when it is looked at, newest first, with the names, nodes and attributes
  * that they have in the folders.
  *
+ * Holds, at the root, is there for administrators and auditors: a directory of the holds in force,
+ * each a directory of the messages that it covers and that the caller may read, under the names and
+ * nodes that they have in the folders. .emlfs/audit and .emlfs/due are theirs, too: the newest
+ * records of the ledger, and for each day of the coming year what its policy deletes then (what is
+ * due already stands under today). .emlfs/explain/ID says to who may read a message when it may be
+ * deleted and why. These files are made when they are opened and tell no size.
+ *
  * Every call decides by subject, whatever the kernel's mode check said before.
  */
 typedef uint64_t emlfs_node;
@@ -50,6 +60,9 @@ struct emlfs_view_options {
     struct emlfs_saved *saved; /* NULL exactly when index is */
     bool private_names;        /* hide the top directories of user archives from other accounts */
     bool strict_root;          /* uid 0 is refused even by attribute caches: shorter time-outs */
+    bool retention_atime;      /* atime of a message: its earliest deletion date, 0: none */
+    bool acl;                  /* system.posix_acl_access is shown */
+    bool xattr;                /* user.emlfs.* are */
     /* Text of .emlfs/status.json; called at open. */
     int (*status)(void *arg, struct emlfs_buf *ret_json);
     void *status_arg;
@@ -150,10 +163,12 @@ int emlfs_view_refuse(struct emlfs_view *view, const struct emlfs_subject *subje
                       enum emlfs_access_call call, struct emlfs_err *err);
 
 /*
- * Extended attributes (with -o xattr): user.emlfs.id, sha256, archived, retain-until, delete-at,
- * policy, hold (only for those who may know), store of a message, user.emlfs.query of a search.
- * ENODATA for any other name. Values are text. _list: names, each with a NUL. _set: the query of a
- * saved search; what would change nothing is 0; else EPERM.
+ * Extended attributes. With options.xattr: user.emlfs.id, sha256, archived, retain-until,
+ * delete-at, policy, hold (only for those who may know), store of a message, user.emlfs.query of a
+ * search; values are text. With options.acl: system.posix_acl_access. ENODATA for any other name.
+ * _list: names, each with a NUL. _set: the query of a saved search; what would change nothing is 0;
+ * else EPERM, EACCES or EROFS; a query that does not parse EINVAL. A zero-length value of _set asks
+ * to remove it. out is cleared first.
  */
 int emlfs_view_xattr_get(struct emlfs_view *view, const struct emlfs_subject *subject,
                          emlfs_node node, const char *name, struct emlfs_buf *out,
@@ -176,14 +191,15 @@ void emlfs_view_file_free(struct emlfs_view_file *file);
 bool emlfs_view_node_message(emlfs_node node, struct emlfs_user_id *ret_user,
                              struct emlfs_msg_id *ret_id);
 emlfs_node emlfs_view_message_node(struct emlfs_user_id user, struct emlfs_msg_id id);
-/* True for a directory whose listing is the same for every caller who may open it. */
+/* True for a folder: what it lists was decided when it was opened. */
 bool emlfs_view_node_dir_shared(emlfs_node node);
+/* Is the listing the same for every caller who may open it, and may the kernel keep it? */
+bool emlfs_view_dir_shared(const struct emlfs_view_dir *dir);
+emlfs_node emlfs_view_holds_node(void);
 emlfs_node emlfs_view_folder_node(struct emlfs_folder_id folder);
 emlfs_node emlfs_view_searches_node(struct emlfs_user_id user);
-/* A directory of results: looking up a name in it and listing it run a search. */
+/* A directory of results: looking up a name in it or listing it takes the time of a search. */
 bool emlfs_view_node_results(emlfs_node node);
-/* A Searches directory: what can be changed. */
-bool emlfs_view_node_writable(emlfs_node node);
 /* A .query directory: every name in it is a query. */
 bool emlfs_view_node_queries(emlfs_node node);
 

@@ -9,11 +9,15 @@
  *     kernel may remember it, which absolute paths need, and file servers reach it as root. With
  *     private_names only uid 0 can, and strangers get ENOENT.
  * V3  What lies inside a user archive looks the same to everybody who may see it.
+ *
+ * What the rules answer to a look-up is asked as EMLFS_CALL_STAT of the directory or of the
+ * message.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "emlfs/feed.h"
+#include "view_govern.h"
 #include "view_search.h"
 
 /* The archive's word after each commit. */
@@ -33,7 +37,6 @@ int emlfs_view_new(const struct emlfs_view_options *options, struct emlfs_view *
     if (!view)
         return emlfs_err_set(err, ENOMEM, "view", "out of memory");
     view->options = *options;
-    view->gid = 0;
     atomic_init(&view->readers, 0);
     atomic_init(&view->epoch, 0);
     rc = view_queries_init(&view->queries);
@@ -81,30 +84,17 @@ int view_owner_of(struct emlfs_view *view, struct emlfs_folder_id folder, struct
     return 0;
 }
 
-int view_check_read(struct emlfs_view *view, const struct emlfs_subject *subject,
-                    struct emlfs_user_id user, struct emlfs_err *err)
+/* 0, or the refusal of looking at the top folder of user's archive, recorded now and then. */
+static int check_top(struct emlfs_view *view, const struct emlfs_subject *subject,
+                     struct emlfs_user_id user, struct emlfs_err *err)
 {
-    if (emlfs_bindings_may_read(view->options.bindings, subject, user))
-        return 0;
-    return emlfs_err_set(err, subject->uid == 0 ? EACCES : ENOENT, "view",
-                         "the caller may not read this archive");
+    int rc = view_check_user(view, subject, EMLFS_OBJECT_ARCHIVE, user, EMLFS_CALL_STAT, err);
+
+    return rc < 0 ? view_refused_lookup(view, subject, user, rc) : 0;
 }
 
-uid_t view_uid(struct emlfs_view *view, struct emlfs_user_id user)
-{
-    uid_t uid;
-
-    return emlfs_bindings_uid(view->options.bindings, user, &uid) == 0 ? uid : 0;
-}
-
-/* May subject see the top directory of any user archive, by its name? */
-static bool top_visible(const struct emlfs_view *view, const struct emlfs_subject *subject)
-{
-    return subject->uid == 0 || !view->options.private_names;
-}
-
-static int lookup_archive(struct emlfs_view *view, const struct emlfs_subject *subject,
-                          const char *name, struct emlfs_attr *ret, struct emlfs_err *err)
+static int lookup_top(struct emlfs_view *view, const struct emlfs_subject *subject,
+                      const char *name, struct emlfs_attr *ret, struct emlfs_err *err)
 {
     const struct emlfs_folder_id root = {0};
     struct emlfs_folder folder;
@@ -114,25 +104,57 @@ static int lookup_archive(struct emlfs_view *view, const struct emlfs_subject *s
         view_attr_fixed(view, VIEW_NODE_CONTROL, ret);
         return 0;
     }
+    if (strcmp(name, VIEW_HOLDS_NAME) == 0) {
+        const struct emlfs_target holds = {.kind = EMLFS_OBJECT_HOLDS};
+
+        rc = view_check(view, subject, &holds, EMLFS_CALL_STAT, err);
+        if (rc == 0)
+            view_attr_fixed(view, VIEW_NODE_HOLDS, ret);
+        return rc;
+    }
     rc = emlfs_archive_folder_lookup(view->options.archive, root, name, &folder, err);
     if (rc < 0)
         return view_errno(rc);
-    rc = top_visible(view, subject) ? 0 : view_check_read(view, subject, folder.user, err);
-    if (rc < 0)
-        return rc;
-    view_attr_folder(view, &folder, view_uid(view, folder.user), ret);
-    return 0;
+    rc = check_top(view, subject, folder.user, err);
+    if (rc == 0)
+        view_attr_one_folder(view, &folder, ret);
+    return rc;
 }
 
 static int lookup_control(struct emlfs_view *view, const char *name, struct emlfs_attr *ret,
                           struct emlfs_err *err)
 {
-    if (strcmp(name, "status.json") == 0)
-        view_attr_fixed(view, VIEW_NODE_STATUS, ret);
-    else if (strcmp(name, "by-id") == 0)
-        view_attr_fixed(view, VIEW_NODE_BY_ID, ret);
-    else
-        return emlfs_err_set(err, ENOENT, "view", "no such name");
+    static const struct {
+        const char *name;
+        emlfs_node node;
+    } names[] = {
+        {"status.json", VIEW_NODE_STATUS}, {"by-id", VIEW_NODE_BY_ID},
+        {"audit", VIEW_NODE_AUDIT},        {"checkpoint", VIEW_NODE_CHECKPOINT},
+        {"explain", VIEW_NODE_EXPLAIN},    {"due", VIEW_NODE_DUE},
+    };
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (strcmp(name, names[i].name) == 0) {
+            view_attr_fixed(view, names[i].node, ret);
+            return 0;
+        }
+    return emlfs_err_set(err, ENOENT, "view", "no such name");
+}
+
+static int lookup_due(struct emlfs_view *view, const struct emlfs_subject *subject,
+                      const char *name, struct emlfs_attr *ret, struct emlfs_err *err)
+{
+    const struct emlfs_target due = {.kind = EMLFS_OBJECT_AUDIT};
+    uint32_t day;
+    int rc;
+
+    rc = view_check(view, subject, &due, EMLFS_CALL_LIST, err);
+    if (rc < 0)
+        return rc;
+    if (!view_due_parse(view, name, &day))
+        return emlfs_err_set(err, ENOENT, "view", "no day of the coming year");
+    view_attr_fixed(view, view_due_node(day), ret);
+    ret->name_shared = false;
     return 0;
 }
 
@@ -146,33 +168,61 @@ static bool by_id_parse(const char *name, struct emlfs_msg_id *ret_id)
     return emlfs_msg_id_parse(name, (unsigned)(len - 4), ret_id);
 }
 
+int view_entry_seen(struct emlfs_view *view, const struct emlfs_subject *subject,
+                    struct emlfs_msg_id id, struct emlfs_entry *ret, struct emlfs_err *err)
+{
+    const struct emlfs_folder_id root = {0};
+    struct emlfs_folder top = {.id = {0}};
+    struct emlfs_target target;
+    int rc;
+
+    for (;;) {
+        rc = emlfs_archive_folder_next(view->options.archive, root, top.id, &top, err);
+        if (rc < 0)
+            return view_errno(rc);
+        target = view_target_message(top.user, id);
+        if (view_check(view, subject, &target, EMLFS_CALL_STAT, NULL) < 0)
+            continue;
+        rc = emlfs_archive_entry_of(view->options.archive, top.user, id, ret, err);
+        if (rc != -ENOENT)
+            return view_errno(rc);
+    }
+}
+
 /* The message as any archive shows it that the caller may read. */
 static int lookup_by_id(struct emlfs_view *view, const struct emlfs_subject *subject,
                         const char *name, struct emlfs_attr *ret, struct emlfs_err *err)
 {
-    const struct emlfs_folder_id root = {0};
-    struct emlfs_folder top = {.id = {0}};
     struct emlfs_entry entry;
     struct emlfs_msg_id id;
     int rc;
 
     if (!by_id_parse(name, &id))
         return emlfs_err_set(err, ENOENT, "view", "not a message id");
-    for (;;) {
-        rc = emlfs_archive_folder_next(view->options.archive, root, top.id, &top, err);
-        if (rc < 0)
-            return view_errno(rc);
-        if (view_check_read(view, subject, top.user, NULL) < 0)
-            continue;
-        rc = emlfs_archive_entry_of(view->options.archive, top.user, id, &entry, err);
-        if (rc == -ENOENT)
-            continue;
-        if (rc < 0)
-            return view_errno(rc);
-        view_attr_entry(view, &entry, view_uid(view, entry.user), ret);
-        ret->name_shared = false;
-        return 0;
-    }
+    rc = view_entry_seen(view, subject, id, &entry, err);
+    if (rc < 0)
+        return rc;
+    view_attr_one(view, subject, &entry, ret);
+    ret->name_shared = false;
+    return 0;
+}
+
+static int lookup_explain(struct emlfs_view *view, const struct emlfs_subject *subject,
+                          const char *name, struct emlfs_attr *ret, struct emlfs_err *err)
+{
+    struct emlfs_entry entry;
+    struct emlfs_msg_id id;
+    int rc;
+
+    if (strlen(name) >= EMLFS_MSG_ID_TEXT_MAX ||
+        !emlfs_msg_id_parse(name, (unsigned)strlen(name), &id))
+        return emlfs_err_set(err, ENOENT, "view", "not a message id");
+    rc = view_entry_seen(view, subject, id, &entry, err);
+    if (rc < 0)
+        return rc;
+    view_attr_fixed(view, view_explained_node(id), ret);
+    ret->name_shared = false;
+    return 0;
 }
 
 static bool looks_like_message(const char *name)
@@ -187,29 +237,34 @@ static int lookup_in_folder(struct emlfs_view *view, const struct emlfs_subject 
                             struct emlfs_err *err)
 {
     struct emlfs_archive *archive = view->options.archive;
+    struct emlfs_target target;
     struct emlfs_folder folder;
     struct emlfs_entry entry;
     struct view_owner owner;
     int rc;
 
     rc = view_owner_of(view, parent, &owner, err);
-    if (rc == 0)
-        rc = view_check_read(view, subject, owner.user, err);
     if (rc < 0)
         return rc;
-    rc = owner.top && view_search_top(view, owner.user, name, ret) ? 0 : -ENOENT;
-    if (rc == -ENOENT && looks_like_message(name)) {
+    target = view_target_folder(&(struct view_owner){owner.user, false});
+    rc = view_check(view, subject, &target, EMLFS_CALL_STAT, err);
+    if (rc < 0)
+        return view_refused_lookup(view, subject, owner.user, rc);
+    if (owner.top && view_search_top(view, owner.user, name, ret))
+        return 0;
+    rc = -ENOENT;
+    if (looks_like_message(name)) {
         rc = emlfs_archive_entry_lookup(archive, parent, name, &entry, err);
         if (rc == 0)
-            view_attr_entry(view, &entry, view_uid(view, entry.user), ret);
+            view_attr_one(view, subject, &entry, ret);
     }
     if (rc == -ENOENT) {
         rc = emlfs_archive_folder_lookup(archive, parent, name, &folder, err);
         if (rc == 0)
-            view_attr_folder(view, &folder, view_uid(view, folder.user), ret);
+            view_attr_one_folder(view, &folder, ret);
     }
-    if (rc == 0)
-        ret->name_shared = !(view->options.strict_root && owner.top);
+    if (rc == 0 && view->options.strict_root && owner.top)
+        ret->name_shared = false;
     return view_errno(rc);
 }
 
@@ -225,11 +280,19 @@ int emlfs_view_lookup(struct emlfs_view *view, const struct emlfs_subject *subje
         return emlfs_err_set(err, ENOENT, "view", "no such name");
     switch (at.kind) {
     case VIEW_ROOT:
-        return lookup_archive(view, subject, name, ret, err);
+        return lookup_top(view, subject, name, ret, err);
     case VIEW_CONTROL:
         return lookup_control(view, name, ret, err);
     case VIEW_BY_ID:
         return lookup_by_id(view, subject, name, ret, err);
+    case VIEW_EXPLAIN:
+        return lookup_explain(view, subject, name, ret, err);
+    case VIEW_DUE:
+        return lookup_due(view, subject, name, ret, err);
+    case VIEW_HOLDS:
+        return view_holds_lookup(view, subject, name, ret, err);
+    case VIEW_HOLD:
+        return view_hold_lookup(view, subject, at.saved, name, ret, err);
     case VIEW_FOLDER:
         return lookup_in_folder(view, subject, at.folder, name, ret, err);
     case VIEW_SEARCHES:
@@ -244,21 +307,16 @@ int emlfs_view_lookup(struct emlfs_view *view, const struct emlfs_subject *subje
     }
 }
 
-static int getattr_folder(struct emlfs_view *view, const struct emlfs_subject *subject,
-                          struct emlfs_folder_id id, struct emlfs_attr *ret, struct emlfs_err *err)
+static int getattr_folder(struct emlfs_view *view, struct emlfs_folder_id id,
+                          struct emlfs_attr *ret, struct emlfs_err *err)
 {
     struct emlfs_folder folder;
     int rc;
 
     rc = emlfs_archive_folder_get(view->options.archive, id, &folder, err);
-    if (rc < 0)
-        return view_errno(rc);
-    if (folder.parent.v != 0 || !top_visible(view, subject))
-        rc = view_check_read(view, subject, folder.user, err);
-    if (rc < 0)
-        return rc;
-    view_attr_folder(view, &folder, view_uid(view, folder.user), ret);
-    return 0;
+    if (rc == 0)
+        view_attr_one_folder(view, &folder, ret);
+    return view_errno(rc);
 }
 
 static int getattr_message(struct emlfs_view *view, const struct emlfs_subject *subject,
@@ -268,59 +326,61 @@ static int getattr_message(struct emlfs_view *view, const struct emlfs_subject *
     struct emlfs_entry entry;
     int rc;
 
-    rc = view_check_read(view, subject, at->user, err);
+    rc = emlfs_archive_entry_of(view->options.archive, at->user, at->id, &entry, err);
     if (rc == 0)
-        rc = emlfs_archive_entry_of(view->options.archive, at->user, at->id, &entry, err);
-    if (rc < 0)
-        return view_errno(rc);
-    view_attr_entry(view, &entry, view_uid(view, entry.user), ret);
-    return 0;
+        view_attr_one(view, subject, &entry, ret);
+    return view_errno(rc);
 }
 
 int emlfs_view_getattr(struct emlfs_view *view, const struct emlfs_subject *subject,
                        emlfs_node node, struct emlfs_attr *ret, struct emlfs_err *err)
 {
     struct view_node at = view_node_decode(node);
+    struct emlfs_target target;
+    int rc;
 
+    rc = view_target(view, &at, &target, err);
+    if (rc == 0)
+        rc = view_check(view, subject, &target, EMLFS_CALL_STAT, err);
+    if (rc < 0)
+        return rc;
     switch (at.kind) {
-    case VIEW_NONE:
-        return emlfs_err_set(err, ENOENT, "view", "no such node");
     case VIEW_FOLDER:
-        return getattr_folder(view, subject, at.folder, ret, err);
+        return getattr_folder(view, at.folder, ret, err);
     case VIEW_MESSAGE:
         return getattr_message(view, subject, &at, ret, err);
     case VIEW_SEARCHES:
     case VIEW_QUERIES:
     case VIEW_SAVED:
     case VIEW_QUERY:
-        return view_search_getattr(view, subject, &at, node, ret, err);
+        return view_search_getattr(view, &at, &target, node, ret, err);
+    case VIEW_HOLD:
+        return view_hold_getattr(view, at.saved, ret, err);
     default:
         view_attr_fixed(view, node, ret);
         return 0;
     }
 }
 
+bool view_kind_is_file(enum view_kind kind)
+{
+    return kind == VIEW_MESSAGE || kind == VIEW_STATUS || kind == VIEW_AUDIT ||
+           kind == VIEW_CHECKPOINT || kind == VIEW_DUE_DAY || kind == VIEW_EXPLAINED;
+}
+
 int emlfs_view_access(struct emlfs_view *view, const struct emlfs_subject *subject, emlfs_node node,
                       struct emlfs_err *err)
 {
     struct view_node at = view_node_decode(node);
-    struct view_owner owner;
+    struct view_attempt attempt = {.subject = subject, .folder = at.folder};
     int rc;
 
-    switch (at.kind) {
-    case VIEW_NONE:
-        return emlfs_err_set(err, ENOENT, "view", "no such node");
-    case VIEW_FOLDER:
-        rc = view_owner_of(view, at.folder, &owner, err);
-        return rc < 0 ? rc : view_check_read(view, subject, owner.user, err);
-    case VIEW_MESSAGE:
-        return view_check_read(view, subject, at.user, err);
-    case VIEW_SEARCHES:
-    case VIEW_QUERIES:
-    case VIEW_SAVED:
-    case VIEW_QUERY:
-        return view_search_access(view, subject, &at, err);
-    default:
-        return 0;
-    }
+    attempt.call = view_kind_is_file(at.kind) ? EMLFS_CALL_OPEN : EMLFS_CALL_LIST;
+    if (at.kind == VIEW_MESSAGE)
+        attempt.message = at.id;
+    rc = view_target(view, &at, &attempt.target, err);
+    if (rc < 0)
+        return rc;
+    return view_refused(view, &attempt,
+                        view_check(view, subject, &attempt.target, attempt.call, err));
 }

@@ -5,22 +5,24 @@
  * D1  The position of an entry is a function of what it is, not of its place in a list: going on
  *     from a position works after any number of insertions and deletions, and never shows a name
  *     twice that stayed.
- * D2  The right to list is decided when the handle is opened; what the root lists, for each name.
+ * D2  The right to list is decided when the handle is opened; what the root and a hold list, for
+ *     each name.
  *
- * Positions: 1 ".", 2 "..", then in .emlfs 3 and 4, in user archives 3 for Searches, in folders
- * 1<<48 | folder id for subfolders and 1<<49 | store<<32 | number for messages, in Searches
- * 1<<48 | search id, in searches 1<<50 - (store<<32 | number): newest first.
+ * Positions: 1 ".", 2 "..", then in .emlfs 3 to 8, in user archives 3 for Searches, in the root 3
+ * for Holds, in folders 1<<48 | folder id for subfolders and 1<<49 | store<<32 | number for
+ * messages (as below a hold), in Searches and Holds 1<<48 | id, in .emlfs/due 1<<48 | day, in
+ * searches 1<<50 - (store<<32 | number): newest first.
  */
 #include <stdlib.h>
 
+#include "view_govern.h"
 #include "view_search.h"
 
 #define DIR_BATCH 128u
 #define OFF_DOT 1u
 #define OFF_DOTDOT 2u
-#define OFF_STATUS 3u
-#define OFF_BY_ID 4u
 #define OFF_SEARCHES 3u
+#define OFF_HOLDS 3u
 #define OFF_FOLDER (1ull << 48)
 #define OFF_MESSAGE (1ull << 49)
 #define OFF_RESULT_TOP (1ull << 50)
@@ -31,13 +33,17 @@ struct emlfs_view_dir {
     struct view_node at;
     emlfs_node node, parent;
     struct view_owner owner;
-    uid_t uid;
+    struct view_shape shape;    /* where owner says whose */
     struct emlfs_folder folder; /* the subfolder returned last: holds its name */
     struct emlfs_entry *batch;  /* DIR_BATCH, made when the first message is asked for */
+    bool loose[DIR_BATCH];
     unsigned batch_n;
     unsigned batch_pos;              /* the entry returned last is batch[batch_pos - 1] */
     struct emlfs_saved_search saved; /* the search returned last: holds its name */
     struct view_results *results;    /* VIEW_SAVED, VIEW_QUERY; made when first asked */
+    struct emlfs_hold hold;          /* the hold returned last: holds its name */
+    struct view_due_days *days;      /* VIEW_DUE; made when first asked */
+    char day[VIEW_DUE_NAME_MAX];
     const atomic_bool *cancel;
 };
 
@@ -48,41 +54,74 @@ static int dir_open_folder(struct emlfs_view_dir *dir, struct emlfs_err *err)
 
     rc = view_owner_of(dir->view, dir->at.folder, &dir->owner, err);
     if (rc == 0)
-        rc = view_check_read(dir->view, &dir->subject, dir->owner.user, err);
-    if (rc == 0)
         rc = emlfs_archive_folder_get(dir->view->options.archive, dir->at.folder, &folder, err);
     if (rc < 0)
         return view_errno(rc);
     dir->parent = folder.parent.v ? emlfs_view_folder_node(folder.parent) : EMLFS_NODE_ROOT;
-    dir->uid = view_uid(dir->view, dir->owner.user);
     return 0;
 }
 
 /* Nothing is searched yet: opening must not wait. */
 static int dir_open_search(struct emlfs_view_dir *dir, struct emlfs_err *err)
 {
-    struct emlfs_user_id user;
+    struct emlfs_target target;
     int rc;
 
-    rc = view_search_user(dir->view, &dir->subject, &dir->at, &user, err);
+    rc = view_target(dir->view, &dir->at, &target, err);
     if (rc < 0)
         return rc;
-    dir->owner.user = user;
-    dir->uid = view_uid(dir->view, user);
-    return view_search_parent(dir->view, &dir->at, user, &dir->parent, err);
+    dir->owner.user = target.user;
+    return view_search_parent(dir->view, &dir->at, target.user, &dir->parent, err);
+}
+
+static int dir_open_kind(struct emlfs_view_dir *dir, struct emlfs_err *err)
+{
+    struct emlfs_attr attr;
+    int rc = 0;
+
+    switch (dir->at.kind) {
+    case VIEW_FOLDER:
+        rc = dir_open_folder(dir, err);
+        break;
+    case VIEW_SEARCHES:
+    case VIEW_QUERIES:
+    case VIEW_SAVED:
+    case VIEW_QUERY:
+        rc = dir_open_search(dir, err);
+        break;
+    case VIEW_HOLD:
+        dir->parent = VIEW_NODE_HOLDS;
+        return view_hold_getattr(dir->view, dir->at.saved, &attr, err);
+    case VIEW_BY_ID:
+    case VIEW_EXPLAIN:
+    case VIEW_DUE:
+        dir->parent = VIEW_NODE_CONTROL;
+        return 0;
+    default:
+        return 0;
+    }
+    if (rc == 0)
+        view_shape_of(dir->view, dir->owner.user, &dir->shape);
+    return rc;
 }
 
 int emlfs_view_dir_open(struct emlfs_view *view, const struct emlfs_subject *subject,
                         emlfs_node node, struct emlfs_view_dir **ret, struct emlfs_err *err)
 {
     struct view_node at = view_node_decode(node);
+    struct view_attempt attempt = {
+        .subject = subject, .folder = at.folder, .call = EMLFS_CALL_LIST};
     struct emlfs_view_dir *dir;
-    int rc = 0;
+    int rc;
 
-    if (at.kind == VIEW_NONE)
-        return emlfs_err_set(err, ENOENT, "view", "no such node");
-    if (at.kind == VIEW_STATUS || at.kind == VIEW_MESSAGE)
+    if (view_kind_is_file(at.kind))
         return emlfs_err_set(err, ENOTDIR, "view", "not a directory");
+    rc = view_target(view, &at, &attempt.target, err);
+    if (rc < 0)
+        return rc;
+    rc = view_check(view, subject, &attempt.target, EMLFS_CALL_LIST, err);
+    if (rc < 0)
+        return view_refused(view, &attempt, rc);
     dir = calloc(1, sizeof(*dir));
     if (!dir)
         return emlfs_err_set(err, ENOMEM, "view", "out of memory");
@@ -90,11 +129,8 @@ int emlfs_view_dir_open(struct emlfs_view *view, const struct emlfs_subject *sub
     dir->subject = *subject;
     dir->at = at;
     dir->node = node;
-    dir->parent = at.kind == VIEW_BY_ID ? VIEW_NODE_CONTROL : EMLFS_NODE_ROOT;
-    if (at.kind == VIEW_FOLDER)
-        rc = dir_open_folder(dir, err);
-    else if (view_kind_is_search(at.kind))
-        rc = dir_open_search(dir, err);
+    dir->parent = EMLFS_NODE_ROOT;
+    rc = dir_open_kind(dir, err);
     if (rc < 0) {
         emlfs_view_dir_free(dir);
         return rc;
@@ -103,12 +139,18 @@ int emlfs_view_dir_open(struct emlfs_view *view, const struct emlfs_subject *sub
     return 0;
 }
 
+bool emlfs_view_dir_shared(const struct emlfs_view_dir *dir)
+{
+    return dir->at.kind == VIEW_FOLDER && !(dir->owner.top && dir->shape.s.guarded);
+}
+
 void emlfs_view_dir_free(struct emlfs_view_dir *dir)
 {
     if (!dir)
         return;
     view_results_free(dir->results);
     free(dir->batch);
+    free(dir->days);
     free(dir);
 }
 
@@ -126,38 +168,92 @@ static void dir_dots(const struct emlfs_view_dir *dir, uint64_t off, const char 
 static int dir_control(struct emlfs_view_dir *dir, uint64_t off, const char **ret_name,
                        struct emlfs_attr *ret, uint64_t *ret_off)
 {
-    if (off == OFF_DOTDOT) {
-        *ret_name = "status.json";
-        *ret_off = OFF_STATUS;
-        view_attr_fixed(dir->view, VIEW_NODE_STATUS, ret);
-        return 0;
-    }
-    if (off == OFF_STATUS) {
-        *ret_name = "by-id";
-        *ret_off = OFF_BY_ID;
-        view_attr_fixed(dir->view, VIEW_NODE_BY_ID, ret);
-        return 0;
-    }
-    return -ENOENT;
+    static const struct {
+        const char *name;
+        emlfs_node node;
+    } names[] = {
+        {"status.json", VIEW_NODE_STATUS}, {"by-id", VIEW_NODE_BY_ID},
+        {"audit", VIEW_NODE_AUDIT},        {"checkpoint", VIEW_NODE_CHECKPOINT},
+        {"explain", VIEW_NODE_EXPLAIN},    {"due", VIEW_NODE_DUE},
+    };
+
+    if (off - OFF_DOTDOT >= sizeof(names) / sizeof(names[0]))
+        return -ENOENT;
+    *ret_name = names[off - OFF_DOTDOT].name;
+    *ret_off = off + 1;
+    view_attr_fixed(dir->view, names[off - OFF_DOTDOT].node, ret);
+    return 0;
 }
 
-/* The next user archive that the caller may read. */
-static int dir_archives(struct emlfs_view_dir *dir, uint64_t off, const char **ret_name,
-                        struct emlfs_attr *ret, uint64_t *ret_off, struct emlfs_err *err)
+/* Holds, then the next user archive that the caller may read. */
+static int dir_root(struct emlfs_view_dir *dir, uint64_t off, const char **ret_name,
+                    struct emlfs_attr *ret, uint64_t *ret_off, struct emlfs_err *err)
 {
+    const struct emlfs_target holds = {.kind = EMLFS_OBJECT_HOLDS};
     struct emlfs_folder_id after = {off & OFF_FOLDER ? (uint32_t)off : 0};
     const struct emlfs_folder_id root = {0};
     int rc;
 
+    if (off == OFF_DOTDOT &&
+        view_check(dir->view, &dir->subject, &holds, EMLFS_CALL_LIST, NULL) == 0) {
+        *ret_name = VIEW_HOLDS_NAME;
+        *ret_off = OFF_HOLDS;
+        view_attr_fixed(dir->view, VIEW_NODE_HOLDS, ret);
+        return 0;
+    }
     do {
         rc = emlfs_archive_folder_next(dir->view->options.archive, root, after, &dir->folder, err);
         if (rc < 0)
             return view_errno(rc);
         after = dir->folder.id;
-    } while (view_check_read(dir->view, &dir->subject, dir->folder.user, NULL) < 0);
+    } while (view_check_user(dir->view, &dir->subject, EMLFS_OBJECT_ARCHIVE, dir->folder.user,
+                             EMLFS_CALL_LIST, NULL) < 0);
     *ret_name = dir->folder.name;
     *ret_off = OFF_FOLDER | dir->folder.id.v;
-    view_attr_folder(dir->view, &dir->folder, view_uid(dir->view, dir->folder.user), ret);
+    view_attr_one_folder(dir->view, &dir->folder, ret);
+    return 0;
+}
+
+static int dir_holds(struct emlfs_view_dir *dir, uint64_t off, const char **ret_name,
+                     struct emlfs_attr *ret, uint64_t *ret_off)
+{
+    int rc = view_hold_next(dir->view, off & OFF_FOLDER ? (uint32_t)off : 0, &dir->hold);
+
+    if (rc < 0)
+        return view_errno(rc);
+    *ret_name = dir->hold.name;
+    *ret_off = OFF_FOLDER | dir->hold.id;
+    view_attr_hold(dir->view, &dir->hold, ret);
+    return 0;
+}
+
+static int dir_due(struct emlfs_view_dir *dir, uint64_t off, const char **ret_name,
+                   struct emlfs_attr *ret, uint64_t *ret_off, struct emlfs_err *err)
+{
+    uint32_t i = 0;
+    int rc;
+
+    if (!dir->days) {
+        dir->days = calloc(1, sizeof(*dir->days));
+        if (!dir->days)
+            return emlfs_err_set(err, ENOMEM, "view", "out of memory");
+        rc = view_due_find(dir->view, dir->cancel, dir->days, err);
+        if (rc < 0) {
+            free(dir->days);
+            dir->days = NULL;
+            return rc;
+        }
+    }
+    if (off & OFF_FOLDER)
+        i = (uint32_t)off + 1 > dir->days->first ? (uint32_t)off + 1 - dir->days->first : 0;
+    while (i < VIEW_DUE_DAYS && !dir->days->has[i])
+        i++;
+    if (i >= VIEW_DUE_DAYS)
+        return -ENOENT;
+    view_due_name(dir->days->first + i, dir->day);
+    *ret_name = dir->day;
+    *ret_off = OFF_FOLDER | (dir->days->first + i);
+    view_attr_fixed(dir->view, view_due_node(dir->days->first + i), ret);
     return 0;
 }
 
@@ -173,7 +269,7 @@ static int dir_subfolder(struct emlfs_view_dir *dir, uint64_t off, const char **
         return view_errno(rc);
     *ret_name = dir->folder.name;
     *ret_off = OFF_FOLDER | dir->folder.id.v;
-    view_attr_folder(dir->view, &dir->folder, dir->uid, ret);
+    view_attr_folder(dir->view, &dir->folder, &dir->shape, ret);
     return 0;
 }
 
@@ -203,22 +299,52 @@ static bool batch_follows(struct emlfs_view_dir *dir, struct emlfs_msg_id after)
     return false;
 }
 
-static int batch_fetch(struct emlfs_view_dir *dir, struct emlfs_msg_id after, struct emlfs_err *err)
+/* The messages below a hold, without those that the caller may not read; -ENOENT at the end. */
+static int batch_held(struct emlfs_view_dir *dir, struct emlfs_msg_id after, struct emlfs_err *err)
 {
-    struct emlfs_entry_page page = {.folder = dir->at.folder, .after = after, .max = DIR_BATCH};
+    struct emlfs_held_page page = {
+        .hold = dir->at.saved, .after = after, .v = dir->batch, .max = DIR_BATCH};
     int rc;
 
+    do {
+        rc = emlfs_rules_held(dir->view->options.rules, &page, err);
+        if (rc < 0 || page.n == 0)
+            return rc < 0 ? view_errno(rc) : -ENOENT;
+        page.after = dir->batch[page.n - 1].id;
+        for (unsigned i = 0; i < page.n; i++) {
+            struct emlfs_target target = view_target_message(dir->batch[i].user, dir->batch[i].id);
+
+            if (view_check(dir->view, &dir->subject, &target, EMLFS_CALL_STAT, NULL) == 0)
+                dir->batch[dir->batch_n++] = dir->batch[i];
+        }
+    } while (dir->batch_n == 0);
+    return 0;
+}
+
+static int batch_folder(struct emlfs_view_dir *dir, struct emlfs_msg_id after,
+                        struct emlfs_err *err)
+{
+    struct emlfs_entry_page page = {
+        .folder = dir->at.folder, .after = after, .v = dir->batch, .max = DIR_BATCH};
+    int rc;
+
+    rc = emlfs_archive_entries(dir->view->options.archive, &page, err);
+    if (rc < 0)
+        return view_errno(rc);
+    view_shape_of(dir->view, dir->owner.user, &dir->shape);
+    view_loose_of(dir->view, &dir->shape, dir->batch, page.n, dir->loose);
+    dir->batch_n = page.n;
+    return dir->batch_n ? 0 : -ENOENT;
+}
+
+static int batch_fetch(struct emlfs_view_dir *dir, struct emlfs_msg_id after, struct emlfs_err *err)
+{
     if (!dir->batch)
         dir->batch = malloc(DIR_BATCH * sizeof(*dir->batch));
     if (!dir->batch)
         return emlfs_err_set(err, ENOMEM, "view", "out of memory");
-    dir->batch_pos = 0;
-    page.v = dir->batch;
-    rc = emlfs_archive_entries(dir->view->options.archive, &page, err);
-    dir->batch_n = rc < 0 ? 0 : page.n;
-    if (rc < 0)
-        return view_errno(rc);
-    return dir->batch_n ? 0 : -ENOENT;
+    dir->batch_pos = dir->batch_n = 0;
+    return dir->at.kind == VIEW_HOLD ? batch_held(dir, after, err) : batch_folder(dir, after, err);
 }
 
 static int dir_message(struct emlfs_view_dir *dir, uint64_t off, const char **ret_name,
@@ -236,7 +362,12 @@ static int dir_message(struct emlfs_view_dir *dir, uint64_t off, const char **re
     entry = &dir->batch[dir->batch_pos++];
     *ret_name = entry->name;
     *ret_off = message_off(entry->id);
-    view_attr_entry(dir->view, entry, dir->uid, ret);
+    if (dir->at.kind == VIEW_HOLD) {
+        view_attr_held(dir->view, &dir->subject, entry, ret);
+    } else {
+        view_attr_entry(dir->view, entry, &dir->shape, dir->loose[dir->batch_pos - 1], ret);
+        view_attr_retention(dir->view, &dir->subject, entry, ret);
+    }
     return 0;
 }
 
@@ -262,6 +393,11 @@ static int results_open(struct emlfs_view_dir *dir, struct emlfs_err *err)
     rc = view_search_open(dir->view, &dir->subject, &dir->at, &search, err);
     if (rc < 0)
         return rc;
+    rc = view_record_search(dir->view, &dir->subject, search.user, search.text, err);
+    if (rc < 0) {
+        view_search_close(&search);
+        return rc;
+    }
     rc = view_results_new(&search, &dir->results);
     if (rc < 0) {
         view_search_close(&search);
@@ -274,7 +410,7 @@ static int dir_result(struct emlfs_view_dir *dir, uint64_t off, const char **ret
                       struct emlfs_attr *ret, uint64_t *ret_off, struct emlfs_err *err)
 {
     struct emlfs_msg_id after = {0};
-    const struct emlfs_entry *entry;
+    struct view_result result;
     int rc;
 
     if (off > OFF_MESSAGE)
@@ -283,12 +419,14 @@ static int dir_result(struct emlfs_view_dir *dir, uint64_t off, const char **ret
     if (rc < 0)
         return rc;
     view_results_cancel(dir->results, dir->cancel);
-    rc = view_results_next(dir->view, dir->results, after, &entry, err);
+    rc = view_results_next(dir->view, dir->results, after, &result, err);
     if (rc < 0)
         return rc;
-    *ret_name = entry->name;
-    *ret_off = OFF_RESULT_TOP - (message_off(entry->id) - OFF_MESSAGE);
-    view_attr_result(dir->view, entry, dir->uid, ret);
+    *ret_name = result.entry->name;
+    *ret_off = OFF_RESULT_TOP - (message_off(result.entry->id) - OFF_MESSAGE);
+    view_attr_entry(dir->view, result.entry, &dir->shape, result.loose, ret);
+    view_attr_retention(dir->view, &dir->subject, result.entry, ret);
+    view_attr_result(ret);
     return 0;
 }
 
@@ -313,7 +451,7 @@ static int dir_folder(struct emlfs_view_dir *dir, uint64_t off, const char **ret
     if (rc == -ENOENT)
         rc = dir_message(dir, off, ret_name, ret, ret_off, err);
     if (rc == 0)
-        ret->name_shared = !(dir->view->options.strict_root && dir->owner.top);
+        ret->name_shared = ret->name_shared && !(dir->view->options.strict_root && dir->owner.top);
     return rc;
 }
 
@@ -327,11 +465,17 @@ int emlfs_view_dir_next(struct emlfs_view_dir *dir, uint64_t off, const char **r
     }
     switch (dir->at.kind) {
     case VIEW_ROOT:
-        return dir_archives(dir, off, ret_name, ret, ret_off, err);
+        return dir_root(dir, off, ret_name, ret, ret_off, err);
     case VIEW_CONTROL:
         return dir_control(dir, off, ret_name, ret, ret_off);
     case VIEW_FOLDER:
         return dir_folder(dir, off, ret_name, ret, ret_off, err);
+    case VIEW_HOLDS:
+        return dir_holds(dir, off, ret_name, ret, ret_off);
+    case VIEW_HOLD:
+        return dir_message(dir, off, ret_name, ret, ret_off, err);
+    case VIEW_DUE:
+        return dir_due(dir, off, ret_name, ret, ret_off, err);
     case VIEW_SEARCHES:
         return dir_searches(dir, off, ret_name, ret, ret_off);
     case VIEW_SAVED:

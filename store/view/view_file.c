@@ -10,32 +10,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "view_internal.h"
+#include "view_govern.h"
 
 #define VIEW_READERS_MAX 24u
-#define STATUS_MAX_BYTES (64u << 10)
 
 struct emlfs_view_file {
     struct emlfs_view *view;
     struct view_node at;
     pthread_mutex_t lock; /* guards reader and its use count */
     struct emlfs_msg_reader *reader;
-    unsigned users; /* reads that use reader now */
-    bool done;      /* the end was read: the last user frees reader */
-    struct emlfs_buf status;
+    unsigned users;        /* reads that use reader now */
+    bool done;             /* the end was read: the last user frees reader */
+    struct emlfs_buf text; /* of all other files */
 };
-
-static int file_status(struct emlfs_view_file *file, struct emlfs_err *err)
-{
-    const struct emlfs_view_options *options = &file->view->options;
-    int rc;
-
-    file->status = EMLFS_BUF_INIT(STATUS_MAX_BYTES);
-    if (!options->status)
-        return 0;
-    rc = options->status(options->status_arg, &file->status);
-    return rc < 0 ? emlfs_err_sys(err, -rc, "view", "status.json") : 0;
-}
 
 int emlfs_view_file_open(struct emlfs_view *view, const struct emlfs_subject *subject,
                          emlfs_node node, struct emlfs_view_file **ret, struct emlfs_err *err)
@@ -47,16 +34,20 @@ int emlfs_view_file_open(struct emlfs_view *view, const struct emlfs_subject *su
     rc = emlfs_view_access(view, subject, node, err);
     if (rc < 0)
         return rc;
-    if (at.kind != VIEW_MESSAGE && at.kind != VIEW_STATUS)
+    if (!view_kind_is_file(at.kind))
         return emlfs_err_set(err, EISDIR, "view", "a directory");
+    rc = at.kind == VIEW_MESSAGE ? view_record_read(view, subject, &at, err) : 0;
+    if (rc < 0)
+        return rc;
     file = calloc(1, sizeof(*file));
     if (!file)
         return emlfs_err_set(err, ENOMEM, "view", "out of memory");
     file->view = view;
     file->at = at;
     pthread_mutex_init(&file->lock, NULL);
-    if (at.kind == VIEW_STATUS)
-        rc = file_status(file, err);
+    file->text = EMLFS_BUF_INIT(VIEW_TEXT_MAX_BYTES);
+    if (at.kind != VIEW_MESSAGE)
+        rc = view_text_make(view, subject, &at, &file->text, err);
     if (rc < 0) {
         emlfs_view_file_free(file);
         return view_errno(rc);
@@ -79,19 +70,19 @@ void emlfs_view_file_free(struct emlfs_view_file *file)
     if (!file)
         return;
     file_drop_reader(file);
-    emlfs_buf_free(&file->status);
+    emlfs_buf_free(&file->text);
     pthread_mutex_destroy(&file->lock);
     free(file);
 }
 
-static ssize_t status_pread(const struct emlfs_view_file *file, void *data, size_t len,
-                            uint64_t offset)
+static ssize_t text_pread(const struct emlfs_view_file *file, void *data, size_t len,
+                          uint64_t offset)
 {
-    if (offset >= file->status.len)
+    if (offset >= file->text.len)
         return 0;
-    if (len > file->status.len - offset)
-        len = file->status.len - offset;
-    memcpy(data, file->status.data + offset, len);
+    if (len > file->text.len - offset)
+        len = file->text.len - offset;
+    memcpy(data, file->text.data + offset, len);
     return (ssize_t)len;
 }
 
@@ -133,8 +124,8 @@ ssize_t emlfs_view_file_pread(struct emlfs_view_file *file, void *data, size_t l
     uint64_t size;
     ssize_t n;
 
-    if (file->at.kind == VIEW_STATUS)
-        return status_pread(file, data, len, offset);
+    if (file->at.kind != VIEW_MESSAGE)
+        return text_pread(file, data, len, offset);
     n = reader_get(file, &reader, err);
     if (n < 0)
         return view_errno((int)n);

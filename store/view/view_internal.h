@@ -9,16 +9,24 @@
 
 /* Shared by the files of store/view; nobody else includes it. */
 
-#define VIEW_NODE_CONTROL 2u /* .emlfs */
-#define VIEW_NODE_STATUS 3u  /* .emlfs/status.json */
-#define VIEW_NODE_BY_ID 4u   /* .emlfs/by-id */
+#define VIEW_NODE_CONTROL 2u    /* .emlfs */
+#define VIEW_NODE_STATUS 3u     /* .emlfs/status.json */
+#define VIEW_NODE_BY_ID 4u      /* .emlfs/by-id */
+#define VIEW_NODE_AUDIT 5u      /* .emlfs/audit */
+#define VIEW_NODE_CHECKPOINT 6u /* .emlfs/checkpoint */
+#define VIEW_NODE_EXPLAIN 7u    /* .emlfs/explain */
+#define VIEW_NODE_DUE 8u        /* .emlfs/due */
+#define VIEW_NODE_HOLDS 9u      /* Holds */
 
-/* Bits 63-56 of the nodes of searches: see view.h. */
+/* Bits 63-56 of the nodes of searches and what else has a number: see view.h. */
 #define VIEW_TAG_SEARCHES (1ull << 56)
 #define VIEW_TAG_QUERIES (2ull << 56)
 #define VIEW_TAG_SAVED (3ull << 56)
 #define VIEW_TAG_QUERY (4ull << 56)
-#define VIEW_TAG_SEARCH_MASK (0xffull << 56)
+#define VIEW_TAG_HOLD (5ull << 56)
+#define VIEW_TAG_DUE_DAY (6ull << 56)
+#define VIEW_TAG_EXPLAINED (7ull << 56)
+#define VIEW_TAG_MASK (0xffull << 56)
 
 enum view_kind {
     VIEW_NONE,
@@ -26,12 +34,20 @@ enum view_kind {
     VIEW_CONTROL,
     VIEW_STATUS,
     VIEW_BY_ID,
+    VIEW_AUDIT,
+    VIEW_CHECKPOINT,
+    VIEW_EXPLAIN,
+    VIEW_DUE,
+    VIEW_HOLDS,
     VIEW_FOLDER,
     VIEW_MESSAGE,
-    VIEW_SEARCHES, /* Searches of a user archive */
-    VIEW_QUERIES,  /* .query of a user archive */
-    VIEW_SAVED,    /* a saved search */
-    VIEW_QUERY,    /* .query/TEXT */
+    VIEW_SEARCHES,  /* Searches of a user archive */
+    VIEW_QUERIES,   /* .query of a user archive */
+    VIEW_SAVED,     /* a saved search */
+    VIEW_QUERY,     /* .query/TEXT */
+    VIEW_HOLD,      /* Holds/NAME */
+    VIEW_DUE_DAY,   /* .emlfs/due/DAY.txt */
+    VIEW_EXPLAINED, /* .emlfs/explain/ID */
 };
 
 /* A node id taken apart. */
@@ -39,8 +55,8 @@ struct view_node {
     enum view_kind kind;
     struct emlfs_folder_id folder; /* VIEW_FOLDER */
     struct emlfs_user_id user;     /* VIEW_MESSAGE, VIEW_SEARCHES, VIEW_QUERIES, VIEW_SAVED */
-    struct emlfs_msg_id id;        /* VIEW_MESSAGE */
-    uint32_t saved;                /* VIEW_SAVED */
+    struct emlfs_msg_id id;        /* VIEW_MESSAGE, VIEW_EXPLAINED */
+    uint32_t saved;                /* VIEW_SAVED; of VIEW_HOLD the hold, of VIEW_DUE_DAY the day */
     emlfs_node text;               /* VIEW_QUERY: the node itself */
 };
 
@@ -76,6 +92,14 @@ struct view_changed {
     int64_t changed_ns;
 };
 
+/* Who was refused a user archive at a look-up, and when that was last recorded. */
+#define VIEW_STRANGERS 256u
+struct view_stranger {
+    uid_t uid;
+    struct emlfs_user_id user;
+    int64_t told_ns; /* monotonic; 0: empty */
+};
+
 /*
  * owners: direct-mapped by folder id; each slot holds id << 32 | user << 1 | top in one word, so it
  * is read and written without a lock. A folder never changes its user.
@@ -83,32 +107,86 @@ struct view_changed {
  */
 struct emlfs_view {
     struct emlfs_view_options options;
-    gid_t gid;
     atomic_uint readers;
     _Atomic uint64_t owners[VIEW_OWNER_CACHE];
     struct view_queries queries;
-    atomic_uint_fast64_t epoch; /* counts the commits of the archive */
-    pthread_mutex_t changed_lock;
+    atomic_uint_fast64_t epoch;   /* counts the commits of the archive */
+    pthread_mutex_t changed_lock; /* guards all below; a leaf */
     struct view_changed changed[VIEW_CHANGED_USERS];
+    struct view_stranger strangers[VIEW_STRANGERS];
 };
 
 struct view_node view_node_decode(emlfs_node node);
+bool view_kind_is_file(enum view_kind kind);
 emlfs_node view_queries_node(struct emlfs_user_id user);
 emlfs_node view_saved_node(struct emlfs_user_id user, uint32_t saved);
+emlfs_node view_hold_node(uint32_t hold);
+emlfs_node view_due_node(uint32_t day);
+emlfs_node view_explained_node(struct emlfs_msg_id id);
 /* Who owns folder; -ENOENT when there is none. */
 int view_owner_of(struct emlfs_view *view, struct emlfs_folder_id folder, struct view_owner *ret,
                   struct emlfs_err *err);
-/* May subject read user's mail? 0; EACCES for uid 0, which sees the archive; ENOENT for others. */
-int view_check_read(struct emlfs_view *view, const struct emlfs_subject *subject,
-                    struct emlfs_user_id user, struct emlfs_err *err);
-/* uid that owns what lies in user's archive. */
-uid_t view_uid(struct emlfs_view *view, struct emlfs_user_id user);
 
+/* ---- rights: view_rights.c */
+
+/* The one question: emlfs_rules_check. */
+int view_check(struct emlfs_view *view, const struct emlfs_subject *subject,
+               const struct emlfs_target *target, enum emlfs_access_call call,
+               struct emlfs_err *err);
+/* Of something in user's archive that belongs to no message. */
+int view_check_user(struct emlfs_view *view, const struct emlfs_subject *subject,
+                    enum emlfs_object kind, struct emlfs_user_id user, enum emlfs_access_call call,
+                    struct emlfs_err *err);
+/* What the node is to the rules; -ENOENT, -ESTALE. */
+int view_target(struct emlfs_view *view, const struct view_node *at, struct emlfs_target *ret,
+                struct emlfs_err *err);
+struct emlfs_target view_target_message(struct emlfs_user_id user, struct emlfs_msg_id id);
+struct emlfs_target view_target_folder(const struct view_owner *owner);
+/* Record a refusal that is worth it; rc is returned as it is. */
+struct view_attempt {
+    const struct emlfs_subject *subject;
+    struct emlfs_target target;
+    struct emlfs_folder_id folder;
+    struct emlfs_msg_id message;
+    enum emlfs_access_call call;
+    const char *name; /* may be NULL */
+};
+int view_refused(struct emlfs_view *view, const struct view_attempt *attempt, int rc);
+/* A look-up in user's archive was refused: recorded now and then. rc is returned. */
+int view_refused_lookup(struct emlfs_view *view, const struct emlfs_subject *subject,
+                        struct emlfs_user_id user, int rc);
+struct emlfs_actor view_actor(struct emlfs_view *view, const struct emlfs_subject *subject);
+/* Record that a message was opened, or a search run, where that is wanted. -EIO: it cannot be. */
+int view_record_read(struct emlfs_view *view, const struct emlfs_subject *subject,
+                     const struct view_node *at, struct emlfs_err *err);
+int view_record_search(struct emlfs_view *view, const struct emlfs_subject *subject,
+                       struct emlfs_user_id user, const char *text, struct emlfs_err *err);
+
+/* ---- attributes */
+
+/* How a user archive is shown. */
+struct view_shape {
+    struct emlfs_shape s; /* directory without w where no store takes changes */
+    mode_t searches;      /* permission bits of Searches */
+};
+void view_shape_of(struct emlfs_view *view, struct emlfs_user_id user, struct view_shape *ret);
+/* Which of the n entries of one user archive show as deletable. */
+void view_loose_of(struct emlfs_view *view, const struct view_shape *shape,
+                   const struct emlfs_entry *entries, unsigned n, bool *ret);
 void view_attr_fixed(struct emlfs_view *view, emlfs_node node, struct emlfs_attr *ret);
-void view_attr_folder(struct emlfs_view *view, const struct emlfs_folder *folder, uid_t owner,
-                      struct emlfs_attr *ret);
-void view_attr_entry(struct emlfs_view *view, const struct emlfs_entry *entry, uid_t owner,
-                     struct emlfs_attr *ret);
+void view_attr_folder(struct emlfs_view *view, const struct emlfs_folder *folder,
+                      const struct view_shape *shape, struct emlfs_attr *ret);
+void view_attr_entry(struct emlfs_view *view, const struct emlfs_entry *entry,
+                     const struct view_shape *shape, bool loose, struct emlfs_attr *ret);
+/* As view_attr_entry, for one: finds out the rest. */
+void view_attr_one(struct emlfs_view *view, const struct emlfs_subject *subject,
+                   const struct emlfs_entry *entry, struct emlfs_attr *ret);
+void view_attr_one_folder(struct emlfs_view *view, const struct emlfs_folder *folder,
+                          struct emlfs_attr *ret);
+/* With retention_atime: the earliest date as subject may know it. */
+void view_attr_retention(struct emlfs_view *view, const struct emlfs_subject *subject,
+                         const struct emlfs_entry *entry, struct emlfs_attr *ret);
+
 /*
  * The node of .query/text of user, kept; -ENOMEM. And back: -ESTALE when it was given up since.
  */
@@ -120,6 +198,12 @@ int view_query_get(struct view_queries *queries, emlfs_node node, struct emlfs_u
                    char ret_text[VIEW_QUERY_NAME_MAX + 1]);
 /* The last change of membership in any folder of user; a second late at most. */
 int64_t view_changed_ns(struct emlfs_view *view, struct emlfs_user_id user);
+
+/* ---- by-id and explain */
+
+/* Any entry of message id in an archive that subject sees; -ENOENT. */
+int view_entry_seen(struct emlfs_view *view, const struct emlfs_subject *subject,
+                    struct emlfs_msg_id id, struct emlfs_entry *ret, struct emlfs_err *err);
 
 /* The store's errno as a file system's: damage is EIO, what has no meaning there too. */
 int view_errno(int rc);

@@ -4,14 +4,19 @@
  *
  * N1  A node id is a pure function of what it names; nothing is remembered per node.
  * N2  st_ino, mtime and ctime depend on the archive alone: equal in every mount and process.
- * N3  The owner is the account bound to the user archive. The group is root's: a person's primary
- *     group may be shared, so no group may grant anything that the owner bits do not.
+ * N3  Owner, group and mode are what the rights come to, the same for every caller.
+ * N4  Where the modes let somebody pass whom the rights stop (a guarded user archive), nothing
+ *     directly below its top folder is remembered by the kernel: every way in is decided here.
  */
+#include <string.h>
+
+#include "emlfs/stores.h"
 #include "view_internal.h"
 
 #define NODE_TAG_FOLDER (1ull << 62)
 #define NODE_TAG_MESSAGE (1ull << 63)
 #define NS_PER_SEC 1000000000ll
+#define LAST_SEC 253402300799ll /* the end of the year 9999 */
 
 static emlfs_node search_node(uint64_t tag, struct emlfs_user_id user, uint32_t saved)
 {
@@ -33,15 +38,46 @@ emlfs_node view_saved_node(struct emlfs_user_id user, uint32_t saved)
     return search_node(VIEW_TAG_SAVED, user, saved);
 }
 
-/* A node with bits 63-62 clear that is none of the fixed ones. */
-static struct view_node search_decode(emlfs_node node)
+emlfs_node view_hold_node(uint32_t hold)
 {
+    return VIEW_TAG_HOLD | hold;
+}
+
+emlfs_node view_due_node(uint32_t day)
+{
+    return VIEW_TAG_DUE_DAY | day;
+}
+
+emlfs_node view_explained_node(struct emlfs_msg_id id)
+{
+    return VIEW_TAG_EXPLAINED | id.v;
+}
+
+emlfs_node emlfs_view_holds_node(void)
+{
+    return VIEW_NODE_HOLDS;
+}
+
+/* A node with bits 63-62 clear that is none of the fixed ones. */
+static struct view_node numbered_decode(emlfs_node node)
+{
+    const struct emlfs_msg_id id = {node & ~VIEW_TAG_MASK};
     struct view_node ret = {.kind = VIEW_NONE};
 
     ret.user.v = (uint16_t)(node >> 32);
     ret.saved = (uint32_t)node;
     ret.text = node;
-    if ((node & VIEW_TAG_SEARCH_MASK) == VIEW_TAG_QUERY)
+    if (ret.saved && node == view_hold_node(ret.saved))
+        ret.kind = VIEW_HOLD;
+    else if (node == view_due_node(ret.saved))
+        ret.kind = VIEW_DUE_DAY;
+    else if ((node & VIEW_TAG_MASK) == VIEW_TAG_EXPLAINED &&
+             id.v == emlfs_msg_id_make(emlfs_msg_id_store(id), emlfs_msg_id_number(id)).v)
+        ret.kind = VIEW_EXPLAINED;
+    ret.id = id;
+    if (ret.kind != VIEW_NONE)
+        return ret;
+    if ((node & VIEW_TAG_MASK) == VIEW_TAG_QUERY)
         ret.kind = VIEW_QUERY;
     else if (node == emlfs_view_searches_node(ret.user))
         ret.kind = VIEW_SEARCHES;
@@ -54,6 +90,13 @@ static struct view_node search_decode(emlfs_node node)
 
 struct view_node view_node_decode(emlfs_node node)
 {
+    static const enum view_kind fixed[] = {
+        [EMLFS_NODE_ROOT] = VIEW_ROOT,      [VIEW_NODE_CONTROL] = VIEW_CONTROL,
+        [VIEW_NODE_STATUS] = VIEW_STATUS,   [VIEW_NODE_BY_ID] = VIEW_BY_ID,
+        [VIEW_NODE_AUDIT] = VIEW_AUDIT,     [VIEW_NODE_CHECKPOINT] = VIEW_CHECKPOINT,
+        [VIEW_NODE_EXPLAIN] = VIEW_EXPLAIN, [VIEW_NODE_DUE] = VIEW_DUE,
+        [VIEW_NODE_HOLDS] = VIEW_HOLDS,
+    };
     struct view_node ret = {.kind = VIEW_NONE};
 
     if (node & NODE_TAG_MESSAGE) {
@@ -64,16 +107,10 @@ struct view_node view_node_decode(emlfs_node node)
         if ((node & ~NODE_TAG_FOLDER) >> 32 == 0)
             ret.kind = VIEW_FOLDER;
         ret.folder.v = (uint32_t)node;
-    } else if (node == EMLFS_NODE_ROOT) {
-        ret.kind = VIEW_ROOT;
-    } else if (node == VIEW_NODE_CONTROL) {
-        ret.kind = VIEW_CONTROL;
-    } else if (node == VIEW_NODE_STATUS) {
-        ret.kind = VIEW_STATUS;
-    } else if (node == VIEW_NODE_BY_ID) {
-        ret.kind = VIEW_BY_ID;
+    } else if (node < sizeof(fixed) / sizeof(fixed[0])) {
+        ret.kind = fixed[node];
     } else {
-        ret = search_decode(node);
+        ret = numbered_decode(node);
     }
     return ret;
 }
@@ -105,12 +142,7 @@ bool emlfs_view_node_results(emlfs_node node)
 {
     enum view_kind kind = view_node_decode(node).kind;
 
-    return kind == VIEW_SAVED || kind == VIEW_QUERY;
-}
-
-bool emlfs_view_node_writable(emlfs_node node)
-{
-    return view_node_decode(node).kind == VIEW_SEARCHES;
+    return kind == VIEW_SAVED || kind == VIEW_QUERY || kind == VIEW_HOLD || kind == VIEW_DUE;
 }
 
 bool emlfs_view_node_queries(emlfs_node node)
@@ -155,12 +187,20 @@ static int64_t newest_archive_ns(struct emlfs_view *view)
     return newest;
 }
 
+static bool node_is_text(emlfs_node node)
+{
+    enum view_kind kind = view_node_decode(node).kind;
+
+    return kind == VIEW_STATUS || kind == VIEW_AUDIT || kind == VIEW_CHECKPOINT ||
+           kind == VIEW_DUE_DAY || kind == VIEW_EXPLAINED;
+}
+
 void view_attr_fixed(struct emlfs_view *view, emlfs_node node, struct emlfs_attr *ret)
 {
     int64_t changed_ns = newest_archive_ns(view);
-    bool file = node == VIEW_NODE_STATUS;
+    bool file = node_is_text(node);
 
-    *ret = (struct emlfs_attr){.node = node, .shared = !file};
+    *ret = (struct emlfs_attr){.node = node, .shared = !file && node != VIEW_NODE_HOLDS};
     ret->st.st_ino = node;
     ret->st.st_mode = file ? S_IFREG | 0444 : S_IFDIR | 0555;
     ret->st.st_nlink = 1;
@@ -168,35 +208,119 @@ void view_attr_fixed(struct emlfs_view *view, emlfs_node node, struct emlfs_attr
     stat_times(&ret->st, changed_ns, changed_ns);
 }
 
-void view_attr_folder(struct emlfs_view *view, const struct emlfs_folder *folder, uid_t owner,
-                      struct emlfs_attr *ret)
+void view_shape_of(struct emlfs_view *view, struct emlfs_user_id user, struct view_shape *ret)
+{
+    emlfs_rules_shape(view->options.rules, user, &ret->s);
+    ret->searches = ret->s.directory | 0700; /* a list of searches is its owner's, as no mail is */
+    if (!emlfs_archive_all_protected(view->options.archive))
+        return;
+    ret->s.directory &= (mode_t)~0222;
+    ret->s.deletable = false;
+}
+
+void view_loose_of(struct emlfs_view *view, const struct view_shape *shape,
+                   const struct emlfs_entry *entries, unsigned n, bool *ret)
+{
+    if (n == 0 || !shape->s.deletable ||
+        emlfs_rules_loose(view->options.rules, entries, n, ret, NULL) < 0)
+        memset(ret, 0, n * sizeof(*ret));
+}
+
+/* N4: folder is the one that holds what ret describes. */
+static void attr_guard(struct emlfs_view *view, const struct view_shape *shape,
+                       struct emlfs_folder_id folder, struct emlfs_attr *ret)
+{
+    struct view_owner owner;
+
+    if (!shape->s.guarded || (view_owner_of(view, folder, &owner, NULL) == 0 && !owner.top))
+        return;
+    ret->shared = false;
+    ret->name_shared = false;
+}
+
+void view_attr_folder(struct emlfs_view *view, const struct emlfs_folder *folder,
+                      const struct view_shape *shape, struct emlfs_attr *ret)
 {
     *ret = (struct emlfs_attr){.node = emlfs_view_folder_node(folder->id), .shared = true};
     ret->name_shared = folder->parent.v != 0;
     ret->st.st_ino = ret->node;
-    ret->st.st_mode = S_IFDIR | 0750; /* so that the owner hears EROFS, and from the view */
+    ret->st.st_mode = S_IFDIR | shape->s.directory;
     ret->st.st_nlink = 1; /* "unknown": nobody may conclude from it that there are no subfolders */
-    ret->st.st_uid = owner;
-    ret->st.st_gid = view->gid;
+    ret->st.st_uid = shape->s.uid;
+    ret->st.st_gid = shape->s.gid;
     ret->st.st_blksize = 4096;
     stat_times(&ret->st, folder->mtime_ns, folder->mtime_ns);
+    if (folder->parent.v)
+        attr_guard(view, shape, folder->parent, ret);
 }
 
-void view_attr_entry(struct emlfs_view *view, const struct emlfs_entry *entry, uid_t owner,
-                     struct emlfs_attr *ret)
+void view_attr_entry(struct emlfs_view *view, const struct emlfs_entry *entry,
+                     const struct view_shape *shape, bool loose, struct emlfs_attr *ret)
 {
     *ret = (struct emlfs_attr){.node = emlfs_view_message_node(entry->user, entry->id)};
     ret->shared = true;
     ret->name_shared = true;
     ret->st.st_ino = entry->id.v | NODE_TAG_MESSAGE;
-    ret->st.st_mode = S_IFREG | 0440;
+    ret->st.st_mode = S_IFREG | (loose ? shape->s.loose : shape->s.kept);
     ret->st.st_nlink = (entry->nlink ? entry->nlink : 1) + (view->options.index ? 1 : 0);
-    ret->st.st_uid = owner;
-    ret->st.st_gid = view->gid;
+    ret->st.st_uid = shape->s.uid;
+    ret->st.st_gid = shape->s.gid;
     ret->st.st_size = (off_t)entry->size_bytes;
     ret->st.st_blocks = (blkcnt_t)(entry->size_bytes / 512 + (entry->size_bytes % 512 != 0));
     ret->st.st_blksize = 4096;
     stat_times(&ret->st, entry->mtime_ns, entry->ctime_ns);
+    attr_guard(view, shape, entry->folder, ret);
+}
+
+void view_attr_one_folder(struct emlfs_view *view, const struct emlfs_folder *folder,
+                          struct emlfs_attr *ret)
+{
+    struct view_shape shape;
+
+    view_shape_of(view, folder->user, &shape);
+    view_attr_folder(view, folder, &shape, ret);
+}
+
+struct earliest {
+    int64_t sec;
+};
+
+static int earliest_tell(void *arg, const struct emlfs_explanation *explanation)
+{
+    struct earliest *found = arg;
+
+    found->sec = explanation->earliest_sec;
+    return 0;
+}
+
+void view_attr_retention(struct emlfs_view *view, const struct emlfs_subject *subject,
+                         const struct emlfs_entry *entry, struct emlfs_attr *ret)
+{
+    const struct emlfs_entry_at at = {entry->user, entry->folder, entry->id};
+    struct earliest found = {EMLFS_TIME_ALWAYS};
+    struct emlfs_who who;
+
+    if (!view->options.retention_atime)
+        return;
+    emlfs_rules_who(view->options.rules, subject, &who);
+    (void)emlfs_rules_explain(view->options.rules, &who, &at, earliest_tell, &found, NULL);
+    if (found.sec == EMLFS_TIME_ALWAYS)
+        found.sec = 0;
+    else if (found.sec > LAST_SEC)
+        found.sec = LAST_SEC;
+    ret->st.st_atim = (struct timespec){.tv_sec = found.sec};
+}
+
+void view_attr_one(struct emlfs_view *view, const struct emlfs_subject *subject,
+                   const struct emlfs_entry *entry, struct emlfs_attr *ret)
+{
+    struct view_shape shape;
+    bool loose;
+
+    view_shape_of(view, entry->user, &shape);
+    view_loose_of(view, &shape, entry, 1, &loose);
+    view_attr_entry(view, entry, &shape, loose, ret);
+    view_attr_retention(view, subject, entry, ret);
 }
 
 int view_errno(int rc)
@@ -210,7 +334,18 @@ int view_errno(int rc)
     case -ENAMETOOLONG:
     case -ENOMEM:
     case -EIO:
+    case -EPERM:
+    case -EROFS:
+    case -EEXIST:
+    case -ENOTEMPTY:
+    case -EINVAL:
+    case -ENOSPC:
+    case -EINTR:
+    case -EAGAIN:
+    case -ESTALE:
         return rc;
+    case -ECANCELED:
+        return -EINTR;
     default:
         return -EIO;
     }

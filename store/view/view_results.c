@@ -29,6 +29,7 @@ struct view_results {
     struct emlfs_msg_id below;
     bool made, whole;
     struct emlfs_entry *batch; /* BATCH_MAX: the entries of ids[batch_first...] */
+    bool loose[BATCH_MAX];
     unsigned batch_first, batch_n;
 };
 
@@ -132,9 +133,23 @@ static unsigned page_find(const struct view_results *results, struct emlfs_msg_i
     return low;
 }
 
+/* Which of the batch show as deletable, asked for one stretch of entries that are there each. */
+static void batch_loose(struct emlfs_view *view, struct view_results *results, unsigned n)
+{
+    struct view_shape shape;
+    unsigned first = 0;
+
+    view_shape_of(view, results->search.user, &shape);
+    for (unsigned i = 0; i <= n; i++)
+        if (i == n || results->batch[i].id.v == 0) {
+            view_loose_of(view, &shape, results->batch + first, i - first, results->loose + first);
+            first = i + 1;
+        }
+}
+
 /* The entry of ids[at]; its id is 0 when the message is not filed there any more. */
 static int batch_get(struct emlfs_view *view, struct view_results *results, unsigned at,
-                     const struct emlfs_entry **ret, struct emlfs_err *err)
+                     struct view_result *ret, struct emlfs_err *err)
 {
     unsigned n = results->n - at;
     int rc;
@@ -151,16 +166,17 @@ static int batch_get(struct emlfs_view *view, struct view_results *results, unsi
                                       results->ids + at, n, results->batch, err);
         if (rc < 0)
             return view_errno(rc);
+        batch_loose(view, results, n);
         results->batch_first = at;
         results->batch_n = n;
     }
-    *ret = &results->batch[at - results->batch_first];
+    ret->entry = &results->batch[at - results->batch_first];
+    ret->loose = results->loose[at - results->batch_first];
     return 0;
 }
 
 int view_results_next(struct emlfs_view *view, struct view_results *results,
-                      struct emlfs_msg_id after, const struct emlfs_entry **ret,
-                      struct emlfs_err *err)
+                      struct emlfs_msg_id after, struct view_result *ret, struct emlfs_err *err)
 {
     int rc;
 
@@ -176,7 +192,7 @@ int view_results_next(struct emlfs_view *view, struct view_results *results,
         rc = batch_get(view, results, at, ret, err);
         if (rc < 0)
             return rc;
-        if ((*ret)->id.v)
+        if (ret->entry->id.v)
             return 0;
         after = results->ids[at];
     }

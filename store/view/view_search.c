@@ -5,9 +5,11 @@
  * E1  A name, node and attributes of a message are those of its entry in the folders (the one in
  *     the folder with the lowest id), so that tools see hard links.
  * E2  A name is found exactly when the message is in the archive and matches now.
- * E3  All of it is seen and used only by those who may read the archive.
+ * E3  All of it is seen and used only by those who may read the archive (the caller's rights in it
+ *     are asked of a directory before anything is answered from it).
  * E4  A saved search is run as it was written: lastmonth is the month before the search is run.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "emlfs/base/os.h"
@@ -85,12 +87,17 @@ static void attr_dir(struct emlfs_view *view, emlfs_node node, struct emlfs_user
                      int64_t changed_ns, struct emlfs_attr *ret)
 {
     const struct emlfs_folder folder = {.parent = {1}, .user = user, .mtime_ns = changed_ns};
+    enum view_kind kind = view_node_decode(node).kind;
+    struct view_shape shape;
 
-    view_attr_folder(view, &folder, view_uid(view, user), ret);
+    view_shape_of(view, user, &shape);
+    view_attr_folder(view, &folder, &shape, ret);
+    if (kind == VIEW_SEARCHES || kind == VIEW_QUERIES)
+        ret->st.st_mode = S_IFDIR | shape.searches;
     ret->node = node;
     ret->st.st_ino = node;
     ret->shared = false;
-    ret->brief = true;
+    ret->brief = !shape.s.guarded;
     ret->name_shared = false;
 }
 
@@ -123,22 +130,16 @@ void view_attr_saved(struct emlfs_view *view, const struct emlfs_saved_search *s
     ret->name_brief = true;
 }
 
-void view_attr_result(struct emlfs_view *view, const struct emlfs_entry *entry, uid_t owner,
-                      struct emlfs_attr *ret)
+void view_attr_result(struct emlfs_attr *ret)
 {
-    view_attr_entry(view, entry, owner, ret);
-    ret->name_shared = false;
     ret->name_brief = true;
+    ret->name_shared = false;
 }
 
 int view_search_errno(int rc)
 {
     switch (rc) {
     case -EINVAL:
-    case -ESTALE:
-    case -EEXIST:
-    case -ENOSPC:
-    case -EROFS:
         return rc;
     case -E2BIG:
         return -ENAMETOOLONG;
@@ -187,11 +188,12 @@ static int open_saved(struct emlfs_view *view, const struct view_node *at, struc
     if (rc < 0)
         return rc;
     ret->user = at->user;
+    (void)snprintf(ret->text, sizeof(ret->text), "%s", saved.query);
     return query_parse(saved.query, saved.form, &ret->query, err);
 }
 
-static int open_text(struct emlfs_view *view, const struct emlfs_subject *subject,
-                     const struct view_node *at, struct view_search *ret, struct emlfs_err *err)
+static int open_text(struct emlfs_view *view, const struct view_node *at, struct view_search *ret,
+                     struct emlfs_err *err)
 {
     char text[VIEW_QUERY_NAME_MAX + 1];
     int rc;
@@ -199,20 +201,29 @@ static int open_text(struct emlfs_view *view, const struct emlfs_subject *subjec
     rc = view_query_get(&view->queries, at->text, &ret->user, text);
     if (rc < 0)
         return emlfs_err_set(err, -rc, "view", "a query that is not kept any more");
-    rc = view_check_read(view, subject, ret->user, err);
-    return rc < 0 ? rc : query_parse(text, EMLFS_QUERY_PATH, &ret->query, err);
+    (void)snprintf(ret->text, sizeof(ret->text), "%s", text);
+    return query_parse(text, EMLFS_QUERY_PATH, &ret->query, err);
+}
+
+int view_search_check(struct emlfs_view *view, const struct emlfs_subject *subject,
+                      const struct view_node *at, enum emlfs_access_call call,
+                      struct emlfs_err *err)
+{
+    struct emlfs_target target;
+    int rc = view_target(view, at, &target, err);
+
+    return rc < 0 ? rc : view_check(view, subject, &target, call, err);
 }
 
 int view_search_open(struct emlfs_view *view, const struct emlfs_subject *subject,
                      const struct view_node *at, struct view_search *ret, struct emlfs_err *err)
 {
-    int rc;
+    int rc = view_search_check(view, subject, at, EMLFS_CALL_SEARCH, err);
 
     *ret = (struct view_search){.query = NULL};
-    if (at->kind == VIEW_QUERY)
-        return open_text(view, subject, at, ret, err);
-    rc = view_check_read(view, subject, at->user, err);
-    return rc < 0 ? rc : open_saved(view, at, ret, err);
+    if (rc < 0)
+        return rc;
+    return at->kind == VIEW_QUERY ? open_text(view, at, ret, err) : open_saved(view, at, ret, err);
 }
 
 void view_search_close(struct view_search *search)
@@ -289,8 +300,9 @@ static int result_check(struct emlfs_view *view, const struct view_search *searc
     return rc > 0 ? 0 : emlfs_err_set(err, ENOENT, "view", "the message does not match");
 }
 
-static int lookup_result(struct emlfs_view *view, const struct view_search *search,
-                         const char *name, struct emlfs_attr *ret, struct emlfs_err *err)
+static int lookup_result(struct emlfs_view *view, const struct emlfs_subject *subject,
+                         const struct view_search *search, const char *name, struct emlfs_attr *ret,
+                         struct emlfs_err *err)
 {
     struct emlfs_entry entry;
     struct emlfs_msg_id id;
@@ -304,9 +316,11 @@ static int lookup_result(struct emlfs_view *view, const struct view_search *sear
     if (strcmp(entry.name, name) != 0)
         return emlfs_err_set(err, ENOENT, "view", "no such name");
     rc = result_check(view, search, id, err);
-    if (rc == 0)
-        view_attr_result(view, &entry, view_uid(view, search->user), ret);
-    return rc;
+    if (rc < 0)
+        return rc;
+    view_attr_one(view, subject, &entry, ret);
+    view_attr_result(ret);
+    return 0;
 }
 
 int view_search_lookup(struct emlfs_view *view, const struct emlfs_subject *subject,
@@ -319,38 +333,21 @@ int view_search_lookup(struct emlfs_view *view, const struct emlfs_subject *subj
     if (!view->options.index)
         return emlfs_err_set(err, ENOENT, "view", "no such directory");
     if (at->kind == VIEW_SEARCHES || at->kind == VIEW_QUERIES) {
-        rc = view_check_read(view, subject, at->user, err);
+        rc = view_search_check(view, subject, at, EMLFS_CALL_STAT, err);
         if (rc < 0)
-            return rc;
+            return view_refused_lookup(view, subject, at->user, rc);
         return at->kind == VIEW_SEARCHES ? lookup_saved(view, at->user, name, ret, err)
                                          : lookup_text(view, at->user, name, ret, err);
     }
     rc = view_search_open(view, subject, at, &search, err);
     if (rc < 0)
         return rc;
-    rc = lookup_result(view, &search, name, ret, err);
+    rc = lookup_result(view, subject, &search, name, ret, err);
     view_search_close(&search);
     return rc;
 }
 
 /* ---- nodes */
-
-int view_search_user(struct emlfs_view *view, const struct emlfs_subject *subject,
-                     const struct view_node *at, struct emlfs_user_id *ret_user,
-                     struct emlfs_err *err)
-{
-    char text[VIEW_QUERY_NAME_MAX + 1];
-    int rc = 0;
-
-    if (!view->options.index)
-        return emlfs_err_set(err, ENOENT, "view", "no such node");
-    *ret_user = at->user;
-    if (at->kind == VIEW_QUERY)
-        rc = view_query_get(&view->queries, at->text, ret_user, text);
-    if (rc < 0)
-        return emlfs_err_set(err, -rc, "view", "a query that is not kept any more");
-    return view_check_read(view, subject, *ret_user, err);
-}
 
 int view_search_parent(struct emlfs_view *view, const struct view_node *at,
                        struct emlfs_user_id user, emlfs_node *ret, struct emlfs_err *err)
@@ -369,30 +366,19 @@ int view_search_parent(struct emlfs_view *view, const struct view_node *at,
     return view_errno(rc);
 }
 
-int view_search_getattr(struct emlfs_view *view, const struct emlfs_subject *subject,
-                        const struct view_node *at, emlfs_node node, struct emlfs_attr *ret,
+int view_search_getattr(struct emlfs_view *view, const struct view_node *at,
+                        const struct emlfs_target *target, emlfs_node node, struct emlfs_attr *ret,
                         struct emlfs_err *err)
 {
     struct emlfs_saved_search saved;
-    struct emlfs_user_id user;
     int rc;
 
-    rc = view_search_user(view, subject, at, &user, err);
-    if (rc == 0 && at->kind == VIEW_SAVED)
-        rc = view_saved_get(view, at, &saved, err);
-    if (rc < 0)
-        return rc;
-    if (at->kind == VIEW_SAVED)
+    if (at->kind != VIEW_SAVED) {
+        view_attr_search(view, node, target->user, ret);
+        return 0;
+    }
+    rc = view_saved_get(view, at, &saved, err);
+    if (rc == 0)
         view_attr_saved(view, &saved, ret);
-    else
-        view_attr_search(view, node, user, ret);
-    return 0;
-}
-
-int view_search_access(struct emlfs_view *view, const struct emlfs_subject *subject,
-                       const struct view_node *at, struct emlfs_err *err)
-{
-    struct emlfs_user_id user;
-
-    return view_search_user(view, subject, at, &user, err);
+    return rc;
 }

@@ -21,16 +21,17 @@ static inline bool view_kind_is_search(enum view_kind kind)
 struct view_search {
     struct emlfs_user_id user;
     struct emlfs_query *query;
+    char text[EMLFS_QUERY_MAX_BYTES + 1]; /* as it was written */
 };
-/* The query of a VIEW_SAVED or VIEW_QUERY node; the right to read is decided here. ENOENT, ESTALE,
- * EINVAL: not valid any more. */
+/* The query of a VIEW_SAVED or VIEW_QUERY node; the right to search is decided here. ENOENT,
+ * ESTALE, EINVAL: not valid any more. */
 int view_search_open(struct emlfs_view *view, const struct emlfs_subject *subject,
                      const struct view_node *at, struct view_search *ret, struct emlfs_err *err);
 void view_search_close(struct view_search *search);
-/* Whose search is at, and is it still kept? The right to read is decided here. */
-int view_search_user(struct emlfs_view *view, const struct emlfs_subject *subject,
-                     const struct view_node *at, struct emlfs_user_id *ret_user,
-                     struct emlfs_err *err);
+/* May subject do this with what at is? */
+int view_search_check(struct emlfs_view *view, const struct emlfs_subject *subject,
+                      const struct view_node *at, enum emlfs_access_call call,
+                      struct emlfs_err *err);
 /* The directory that at, of user, lies in. */
 int view_search_parent(struct emlfs_view *view, const struct view_node *at,
                        struct emlfs_user_id user, emlfs_node *ret, struct emlfs_err *err);
@@ -47,9 +48,12 @@ int view_search_errno(int rc);
  */
 struct view_results;
 int view_results_new(struct view_search *search, struct view_results **ret);
+struct view_result {
+    const struct emlfs_entry *entry;
+    bool loose; /* shown as deletable */
+};
 int view_results_next(struct emlfs_view *view, struct view_results *results,
-                      struct emlfs_msg_id after, const struct emlfs_entry **ret,
-                      struct emlfs_err *err);
+                      struct emlfs_msg_id after, struct view_result *ret, struct emlfs_err *err);
 void view_results_cancel(struct view_results *results, const atomic_bool *cancel);
 void view_results_free(struct view_results *results);
 
@@ -58,9 +62,8 @@ void view_attr_search(struct emlfs_view *view, emlfs_node node, struct emlfs_use
                       struct emlfs_attr *ret);
 void view_attr_saved(struct emlfs_view *view, const struct emlfs_saved_search *saved,
                      struct emlfs_attr *ret);
-/* The entry of a message as a name in a directory of results. */
-void view_attr_result(struct emlfs_view *view, const struct emlfs_entry *entry, uid_t owner,
-                      struct emlfs_attr *ret);
+/* Attributes of a message become those of a name in a directory of results. */
+void view_attr_result(struct emlfs_attr *ret);
 
 /* Searches and .query, when name is one of them. */
 bool view_search_top(struct emlfs_view *view, struct emlfs_user_id user, const char *name,
@@ -69,10 +72,9 @@ bool view_search_top(struct emlfs_view *view, struct emlfs_user_id user, const c
 int view_search_lookup(struct emlfs_view *view, const struct emlfs_subject *subject,
                        const struct view_node *at, const char *name, struct emlfs_attr *ret,
                        struct emlfs_err *err);
-int view_search_getattr(struct emlfs_view *view, const struct emlfs_subject *subject,
-                        const struct view_node *at, emlfs_node node, struct emlfs_attr *ret,
+/* target: what at is; the right to see it was decided before. */
+int view_search_getattr(struct emlfs_view *view, const struct view_node *at,
+                        const struct emlfs_target *target, emlfs_node node, struct emlfs_attr *ret,
                         struct emlfs_err *err);
-int view_search_access(struct emlfs_view *view, const struct emlfs_subject *subject,
-                       const struct view_node *at, struct emlfs_err *err);
 
 #endif

@@ -38,7 +38,7 @@ MAY_INCLUDE = {
     # importer.h has the flags of entries, among them the one that vouches for dates.
     "store/policy": {"archive", "catalog", "index", "importer"},
     "store/ledger": set(),
-    "store/view": {"archive", "index", "policy"},
+    "store/view": {"archive", "index", "policy", "ledger"},
     "store/command": {"archive", "index", "view", "policy", "ledger", "importer"},
     "importers": set(),
     # It opens the archive, and hands what the socket brings to a sink.

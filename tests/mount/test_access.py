@@ -140,7 +140,8 @@ class Access(MountTest):
             files = self.owner_files(user)
             digests = run_as(user, lambda paths: sorted(map(sha_of, paths)), files)
             self.assertEqual(digests, self.site.expected(user))
-            self.assertEqual(run_as(user, os.listdir, self.site.mnt), [user])
+            listed = run_as(user, os.listdir, self.site.mnt)
+            self.assertEqual(sorted(listed), ["Holds", user] if user == "alice" else [user])
 
     def test_owner_after_refusals(self):
         self.site.mount()
@@ -155,20 +156,20 @@ class Attributes(MountTest):
     def test_root_directory(self):
         st = os.stat(self.site.mnt)
         self.assertEqual((st.st_uid, st.st_gid, stat.S_IMODE(st.st_mode)), (0, 0, 0o555))
-        self.assertEqual(os.listdir(self.site.mnt), [])
+        self.assertEqual(os.listdir(self.site.mnt), ["Holds"])
 
     def test_modes_and_owner(self):
         for path in self.owner_files():
             st = run_as("alice", os.lstat, path)
             self.assertTrue(stat.S_ISREG(st.st_mode))
-            self.assertEqual(stat.S_IMODE(st.st_mode), 0o440)
+            self.assertEqual(stat.S_IMODE(st.st_mode), 0o400)
             self.assertEqual(st.st_uid, uid_of("alice"))
             self.assertEqual(st.st_gid, 0)
             self.assertEqual(st.st_blocks, (st.st_size + 511) // 512)
             self.assertGreaterEqual(st.st_nlink, 1)
             self.assertEqual(st.st_atime_ns, st.st_mtime_ns)
             folder = run_as("alice", os.lstat, os.path.dirname(path))
-            self.assertEqual(stat.S_IMODE(folder.st_mode), 0o750)
+            self.assertEqual(stat.S_IMODE(folder.st_mode), 0o700)
             self.assertEqual(folder.st_uid, uid_of("alice"))
 
     def test_readdir_inode_is_stat_inode(self):
@@ -247,7 +248,7 @@ class Control(MountTest):
         for person in ("root", "alice", "stranger"):
             self.assertNotIn(".emlfs", run_as(person, os.listdir, self.site.mnt))
             self.assertEqual(sorted(run_as(person, os.listdir, self.site.path(".emlfs"))),
-                             ["by-id", "status.json"])
+                             ["audit", "by-id", "checkpoint", "due", "explain", "status.json"])
             self.assertEqual(run_as(person, os.listdir, self.site.path(".emlfs", "by-id")), [])
 
     def test_status(self):

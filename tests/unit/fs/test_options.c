@@ -47,6 +47,9 @@ static void test_own(void **state)
     accept("rw,strict_root,noprefetch,private_names,remount", &options);
     assert_true(options.private_names);
     assert_true(options.read_write && options.strict_root && options.noprefetch && options.remount);
+    assert_false(options.acl || options.xattr || options.retention_atime);
+    accept("acl,xattr,atime=retention", &options);
+    assert_true(options.acl && options.xattr && options.retention_atime);
     accept("rw,ro", &options);
     assert_true(options.read_only && !options.read_write);
     accept("ro,rw,no_searches", &options);

@@ -8,6 +8,7 @@ struct fixture {
     char path[64];
     struct emlfs_archive *archive;
     struct emlfs_bindings *bindings;
+    struct emlfs_rules *rules;
     struct emlfs_view *view;
     struct emlfs_user alice, bob;
     struct emlfs_view_options options;
@@ -101,6 +102,7 @@ static int setup(void **state)
     emlfs_bindings_refresh(f->bindings);
     view.archive = f->archive;
     view.bindings = f->bindings;
+    view.rules = f->rules = rules_new(f->archive, f->bindings, false);
     f->options = view;
     check(emlfs_view_new(&view, &f->view, &err), &err);
     f->is_alice.uid = uid_named("daemon");
@@ -120,6 +122,7 @@ static int teardown(void **state)
     struct emlfs_err err = {.code = 0};
 
     emlfs_view_free(f->view);
+    emlfs_rules_close(f->rules);
     emlfs_bindings_free(f->bindings);
     check(emlfs_archive_close(f->archive, &err), &err);
     (void)nftw(f->path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
@@ -201,20 +204,26 @@ static void test_root(void **state)
     struct emlfs_attr attr;
 
     assert_int_equal(list(f, &f->is_alice, EMLFS_NODE_ROOT, false, l), 0);
+    assert_int_equal(l->n, 2); /* alice administers */
+    assert_string_equal(l->names[0], "Holds");
+    assert_string_equal(l->names[1], "alice");
+    assert_false(l->attrs[0].name_shared || l->attrs[1].name_shared);
+    assert_int_equal(list(f, &f->is_bob, EMLFS_NODE_ROOT, false, l), 0);
     assert_int_equal(l->n, 1);
-    assert_string_equal(l->names[0], "alice");
-    assert_false(l->attrs[0].name_shared);
+    assert_string_equal(l->names[0], "bob");
     assert_int_equal(list(f, &f->is_other, EMLFS_NODE_ROOT, false, l), 0);
     assert_int_equal(l->n, 0);
+    assert_int_equal(lookup(f, &f->is_other, EMLFS_NODE_ROOT, "Holds", &attr), -ENOENT);
     assert_int_equal(list(f, &f->is_root, EMLFS_NODE_ROOT, false, l), 0);
-    assert_int_equal(l->n, 0);
+    assert_int_equal(l->n, 1);
+    assert_string_equal(l->names[0], "Holds");
     assert_int_equal(lookup(f, &f->is_alice, EMLFS_NODE_ROOT, "alice", &attr), 0);
-    assert_int_equal(attr.st.st_mode, S_IFDIR | 0750);
+    assert_int_equal(attr.st.st_mode, S_IFDIR | 0700);
     assert_int_equal(attr.st.st_uid, f->is_alice.uid);
     assert_int_equal(lookup(f, &f->is_alice, EMLFS_NODE_ROOT, "Alice", &attr), -ENOENT);
     assert_int_equal(lookup(f, &f->is_alice, EMLFS_NODE_ROOT, "bob", &attr), 0);
     assert_int_equal(lookup(f, &f->is_other, EMLFS_NODE_ROOT, "alice", &attr), 0);
-    assert_int_equal(emlfs_view_access(f->view, &f->is_other, attr.node, NULL), -ENOENT);
+    assert_int_equal(emlfs_view_access(f->view, &f->is_other, attr.node, NULL), -EACCES);
     free(l);
 }
 
@@ -227,6 +236,7 @@ static void test_private_names(void **state)
     struct emlfs_attr attr;
 
     options.private_names = true;
+    options.rules = rules_new(f->archive, f->bindings, true);
     assert_int_equal(emlfs_view_new(&options, &f->view, NULL), 0);
     assert_int_equal(lookup(f, &f->is_alice, EMLFS_NODE_ROOT, "alice", &attr), 0);
     assert_int_equal(emlfs_view_getattr(f->view, &f->is_other, attr.node, &attr, NULL), -ENOENT);
@@ -234,6 +244,7 @@ static void test_private_names(void **state)
     assert_int_equal(lookup(f, &f->is_other, EMLFS_NODE_ROOT, "alice", &attr), -ENOENT);
     assert_int_equal(lookup(f, &f->is_root, EMLFS_NODE_ROOT, "alice", &attr), 0);
     emlfs_view_free(f->view);
+    emlfs_rules_close(options.rules);
     f->view = open_view;
 }
 
@@ -310,7 +321,7 @@ static void test_listing(void **state)
         assert_true(attr.node == l->attrs[i].node && attr.name_shared);
         assert_memory_equal(&attr.st, &l->attrs[i].st, sizeof(struct stat));
         if (i > 0) {
-            assert_int_equal(attr.st.st_mode, S_IFREG | 0440);
+            assert_int_equal(attr.st.st_mode, S_IFREG | 0400);
             assert_int_equal(attr.st.st_blocks, (attr.st.st_size + 511) / 512);
             assert_true(attr.st.st_ino >> 63 == 1);
         }
@@ -437,7 +448,7 @@ static void test_bad_nodes(void **state)
 {
     struct fixture *f = *state;
     const emlfs_node nodes[] = {
-        0, 5, 99, 1ull << 61, (1ull << 62) | (1ull << 40), 1ull << 62, (1ull << 62) | 0xffffffffu};
+        0, 10, 99, 1ull << 61, (1ull << 62) | (1ull << 40), 1ull << 62, (1ull << 62) | 0xffffffffu};
     char longer[300];
     struct emlfs_attr attr;
     struct emlfs_view_dir *dir;

@@ -72,4 +72,16 @@ static inline struct emlfs_archive *archive_new(char *ret_path, size_t size)
     return archive;
 }
 
+static inline struct emlfs_rules *rules_new(struct emlfs_archive *archive,
+                                            struct emlfs_bindings *bindings, bool private_names)
+{
+    const struct emlfs_rules_options options = {
+        .archive = archive, .bindings = bindings, .private_names = private_names};
+    struct emlfs_rules *rules = NULL;
+    struct emlfs_err err = {.code = 0};
+
+    check(emlfs_rules_open(&options, &rules, &err), &err);
+    return rules;
+}
+
 #endif
