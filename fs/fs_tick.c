@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The compliance clock is sampled each minute, whatever else the mount process does. */
+/*
+ * Each minute, whatever else the mount process does: the compliance clock is sampled, and the jobs
+ * that are due are run.
+ */
 #include <stdlib.h>
 #include <syslog.h>
 #include <time.h>
 
+#include "emlfs/command.h"
 #include "fs_internal.h"
 
 #define TICK_SEC 60
@@ -11,10 +15,10 @@
 struct fs_tick {
     struct fs *fs;
     pthread_t thread;
-    pthread_mutex_t lock; /* guards stop */
+    pthread_mutex_t lock; /* with wake: so that no signal is lost */
     pthread_cond_t wake;
-    bool stop;
-    int told; /* the thread's own: the error that was written to the log last */
+    atomic_bool stop;
+    int told, jobs_told; /* the thread's own: the errors that were written to the log last */
 };
 
 static void tick_once(struct fs_tick *tick)
@@ -25,6 +29,19 @@ static void tick_once(struct fs_tick *tick)
     if (rc < 0 && rc != tick->told)
         fs_log_text(tick->fs->log, LOG_ERR, "compliance clock: %s", err.text);
     tick->told = rc;
+}
+
+static void tick_jobs(struct fs_tick *tick)
+{
+    const struct emlfs_progress progress = {.cancel = &tick->stop};
+    struct emlfs_err err = {.code = 0};
+    struct fs *fs = tick->fs;
+    int rc =
+        emlfs_jobs_tick(fs->rules, fs->archive, emlfs_archive_now_ns(fs->archive), &progress, &err);
+
+    if (rc < 0 && rc != -ECANCELED && rc != tick->jobs_told)
+        fs_log_text(fs->log, LOG_ERR, "processing retention policies: %s", err.text);
+    tick->jobs_told = rc;
 }
 
 static void *tick_run(void *arg)
@@ -42,6 +59,7 @@ static void *tick_run(void *arg)
             break;
         pthread_mutex_unlock(&tick->lock);
         tick_once(tick);
+        tick_jobs(tick);
         pthread_mutex_lock(&tick->lock);
     }
     pthread_mutex_unlock(&tick->lock);
