@@ -301,6 +301,8 @@ static bool cached_has(const struct cached *cached, const struct wanted *wanted)
 {
     const struct block_message *message = &cached->block.v[wanted->number - cached->block.first];
 
+    if (wanted->whole)
+        return cached->plain.len == cached->plain_len;
     return wanted->meta_only ||
            cached->block.meta_len + message->text_offset + message->text_len <= cached->plain.len;
 }
@@ -383,7 +385,8 @@ static int block_load(struct block_cache *cache, const struct wanted *wanted, st
     return rc;
 }
 
-/* The block that holds what is wanted (store, number, meta_only), at least that; unref it. */
+/* The block that holds what is wanted (store, number, meta_only, whole), at least that; unref it.
+ */
 static int block_get(struct emlfs_archive *archive, struct wanted wanted, struct cached **ret,
                      struct emlfs_err *err)
 {
@@ -398,7 +401,7 @@ static int block_get(struct emlfs_archive *archive, struct wanted wanted, struct
     *ret = cache_get(archive->cache, store->rows.no, wanted.row.last);
     if (*ret && cached_has(*ret, &wanted))
         return 0;
-    wanted.whole = *ret && !(*ret)->meta_only;
+    wanted.whole = wanted.whole || (*ret && !(*ret)->meta_only);
     cached_unref(archive->cache, *ret);
     rc = block_load(archive->cache, &wanted, ret, err);
     if (rc == 0)
@@ -735,13 +738,16 @@ int emlfs_archive_msg_neighbours(struct emlfs_archive *archive, struct emlfs_msg
                                  struct emlfs_msg_id *ret, unsigned max, unsigned *ret_n,
                                  struct emlfs_err *err)
 {
-    struct store *store = archive_store(archive, emlfs_msg_id_store(id));
-    uint32_t number = emlfs_msg_id_number(id);
-    struct block_row row;
-    int rc = store ? block_locate(store, number, &row, err) : -ENOENT;
+    const struct wanted wanted = {.store = archive_store(archive, emlfs_msg_id_store(id)),
+                                  .number = emlfs_msg_id_number(id),
+                                  .whole = true};
+    struct cached *cached = NULL;
+    uint32_t number = wanted.number;
+    int rc = wanted.store ? block_get(archive, wanted, &cached, err) : -ENOENT;
 
     *ret_n = 0;
-    while (rc == 0 && number++ < row.last && *ret_n < max)
-        ret[(*ret_n)++] = emlfs_msg_id_make(store->rows.no, number);
+    while (rc == 0 && number++ < cached->last && *ret_n < max)
+        ret[(*ret_n)++] = emlfs_msg_id_make(wanted.store->rows.no, number);
+    cached_unref(archive->cache, cached);
     return rc;
 }
