@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# The bench's programs: mkmail (generator) and benchread (readers). bench.py itself needs no build.
+# The bench's programs: mkmail (generator) and benchread (readers). bench.py compiles them itself where they are missing.
 file(GLOB mkmail_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/mkmail*.c)
 add_executable(mkmail ${mkmail_sources})
 target_link_libraries(mkmail PRIVATE emlfs_flags)
