@@ -10,8 +10,8 @@
  * R3  The kernel may release a handle while the next answer is still being built; whoever lets go
  *     of it last frees it, so that nobody waits.
  * R4  Every entry goes out with its attributes. Without them a program that only lists is faster by
- *     a third, but each name that anybody looks at later costs a look-up, ten times what was saved:
- *     find -exec and ls -l after find lose more than find wins.
+ *     a third, but each name that anybody looks at later costs a look-up: ls -l after find loses
+ *     several times what find wins.
  */
 #include <stdlib.h>
 #include <string.h>
