@@ -9,6 +9,9 @@
  *     directories decide about each name when it is asked for.
  * R3  The kernel may release a handle while the next answer is still being built; whoever lets go
  *     of it last frees it, so that nobody waits.
+ * R4  Every entry goes out with its attributes. Without them a program that only lists is faster by
+ *     a third, but each name that anybody looks at later costs a look-up: ls -l after find loses
+ *     several times what find wins.
  */
 #include <stdlib.h>
 #include <string.h>

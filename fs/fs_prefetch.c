@@ -2,7 +2,8 @@
 /*
  * Read-ahead over files. Neighbouring messages lie in one compressed block, so when somebody reads
  * a folder in order, the rest of the block costs almost nothing now and a request each later: it is
- * pushed into the page cache before it is asked for.
+ * pushed into the page cache before it is asked for, and the next block while the last messages of
+ * this one are read, so that nobody waits for it to be decompressed.
  *
  * P1  Only messages of the folder being read are pushed, under the node ids of the same user
  *     archive: nothing reaches a cache that its own reader would not have filled.
@@ -19,7 +20,11 @@
 #define QUEUE 16u
 #define STREAK_MIN 2u  /* opens in order before anything is pushed */
 #define STEP_MAX 4096u /* a larger distance between two message numbers is not "in order" */
+/* Names sort by date and messages by arrival: a walk in the order of names steps back, not far. */
+#define BACK_MAX 256u
+#define BACK_RUN 32u /* so many times in a row it is another walk */
 #define FILE_MAX_BYTES (256u << 10)
+#define SOON 64u /* this close to the end of what was pushed, pushing goes on */
 #define JOB_MAX_BYTES (2u << 20)
 #define NEIGHBOURS 128u
 #define MISSES_MAX 4u /* nodes in a row that the kernel does not know: nobody listed them */
@@ -28,10 +33,13 @@
 struct walker {
     uid_t uid;
     struct emlfs_user_id user;
-    struct emlfs_msg_id last;   /* opened last */
+    struct emlfs_msg_id last;   /* the walk came this far */
     struct emlfs_msg_id pushed; /* pushed up to here */
     unsigned streak;
-    uint64_t used; /* for replacing the one that rested longest */
+    unsigned behind;                /* opens in a row of messages before last */
+    bool asked;                     /* a job is queued or runs */
+    struct emlfs_msg_id asked_soon; /* the end of what was pushed when it was last gone on */
+    uint64_t used;                  /* for replacing the one that rested longest */
 };
 
 struct job {
@@ -78,6 +86,46 @@ static struct walker *walker_of(struct fs_prefetch *pre, uid_t uid, struct emlfs
     return oldest;
 }
 
+static void walker_step(struct walker *walker, struct emlfs_msg_id id)
+{
+    if (id.v > walker->last.v && id.v - walker->last.v <= STEP_MAX) {
+        walker->streak++;
+        walker->behind = 0;
+    } else if (id.v < walker->last.v && walker->last.v - id.v <= BACK_MAX &&
+               walker->behind < BACK_RUN) {
+        walker->behind++;
+        return;
+    } else if (id.v != walker->last.v) {
+        walker->streak = walker->behind = 0;
+        walker->pushed.v = 0;
+    }
+    walker->last = id;
+}
+
+/* Under the lock. One job a walker: it goes on to wherever the walker is by then. */
+static bool walker_ask(struct fs_prefetch *pre, struct walker *walker, struct emlfs_msg_id id)
+{
+    if (walker->asked)
+        return false;
+    if (pre->n == QUEUE) {
+        pre->counts.dropped++;
+        return false;
+    }
+    pre->queue[(pre->first + pre->n++) % QUEUE] =
+        (struct job){(unsigned)(walker - pre->walkers), walker->user, id};
+    walker->asked = true;
+    pthread_cond_signal(&pre->wake);
+    return true;
+}
+
+static void walker_ask_soon(struct fs_prefetch *pre, struct walker *walker)
+{
+    if (walker->streak >= STREAK_MIN && walker->pushed.v >= walker->last.v &&
+        walker->pushed.v - walker->last.v <= SOON && walker->asked_soon.v != walker->pushed.v &&
+        walker_ask(pre, walker, walker->pushed))
+        walker->asked_soon = walker->pushed;
+}
+
 void fs_prefetch_opened(struct fs_prefetch *pre, uid_t uid, emlfs_node node)
 {
     struct emlfs_user_id user;
@@ -88,13 +136,8 @@ void fs_prefetch_opened(struct fs_prefetch *pre, uid_t uid, emlfs_node node)
         return;
     pthread_mutex_lock(&pre->lock);
     walker = walker_of(pre, uid, user);
-    if (id.v > walker->last.v && id.v - walker->last.v <= STEP_MAX) {
-        walker->streak++;
-    } else if (id.v != walker->last.v) {
-        walker->streak = 0;
-        walker->pushed.v = 0;
-    }
-    walker->last = id;
+    walker_step(walker, id);
+    walker_ask_soon(pre, walker);
     pthread_mutex_unlock(&pre->lock);
 }
 
@@ -108,16 +151,8 @@ void fs_prefetch_missed(struct fs_prefetch *pre, uid_t uid, emlfs_node node)
         return;
     pthread_mutex_lock(&pre->lock);
     walker = walker_of(pre, uid, user);
-    if (walker->streak >= STREAK_MIN && id.v > walker->pushed.v) {
-        if (pre->n == QUEUE) {
-            pre->counts.dropped++;
-        } else {
-            pre->queue[(pre->first + pre->n++) % QUEUE] =
-                (struct job){(unsigned)(walker - pre->walkers), user, id};
-            walker->pushed = id;
-            pthread_cond_signal(&pre->wake);
-        }
-    }
+    if (walker->streak >= STREAK_MIN && id.v > walker->pushed.v && walker_ask(pre, walker, id))
+        walker->pushed = id;
     pthread_mutex_unlock(&pre->lock);
 }
 
@@ -208,24 +243,43 @@ static void push_entries(struct fs_prefetch *pre, const struct job *job, unsigne
     }
 }
 
-/* The messages after job's in its folder that lie in the same block. */
+/* Into pre->ids: what lies in the block of id after it, or where next is not there, next's block.
+ */
+static unsigned job_block(struct fs_prefetch *pre, struct emlfs_msg_id id, struct emlfs_msg_id next)
+{
+    unsigned n;
+
+    if (emlfs_archive_msg_neighbours(pre->archive, id, pre->ids, NEIGHBOURS, &n, NULL) < 0)
+        return 0;
+    if (n == NEIGHBOURS || id_in(pre->ids, n, next))
+        return n;
+    pre->ids[0] = next;
+    if (emlfs_archive_msg_neighbours(pre->archive, next, pre->ids + 1, NEIGHBOURS - 1, &n, NULL) <
+        0)
+        return 0;
+    return n + 1;
+}
+
+/* The messages after job's in its folder that lie in the same block, or else in the next. */
 static void job_run(struct fs_prefetch *pre, const struct job *job)
 {
     struct emlfs_entry_page page = {.after = job->id, .v = pre->entries, .max = NEIGHBOURS};
-    unsigned ids_n;
     struct emlfs_entry own;
-    int rc;
 
-    rc = emlfs_archive_msg_neighbours(pre->archive, job->id, pre->ids, NEIGHBOURS, &ids_n, NULL);
-    if (rc < 0 || ids_n == 0)
-        return;
-    rc = emlfs_archive_entry_of(pre->archive, job->user, job->id, &own, NULL);
-    if (rc < 0)
+    if (emlfs_archive_entry_of(pre->archive, job->user, job->id, &own, NULL) < 0)
         return;
     page.folder = own.folder;
-    rc = emlfs_archive_entries(pre->archive, &page, NULL);
-    if (rc == 0)
-        push_entries(pre, job, page.n, ids_n);
+    if (emlfs_archive_entries(pre->archive, &page, NULL) < 0 || page.n == 0)
+        return;
+    push_entries(pre, job, page.n, job_block(pre, job->id, pre->entries[0].id));
+}
+
+static void job_done(struct fs_prefetch *pre, const struct job *job)
+{
+    struct walker *walker = &pre->walkers[job->walker];
+
+    if (walker->user.v == job->user.v)
+        walker->asked = false;
 }
 
 static void *prefetch_run(void *arg)
@@ -247,6 +301,7 @@ static void *prefetch_run(void *arg)
         pthread_mutex_unlock(&pre->lock);
         job_run(pre, &job);
         pthread_mutex_lock(&pre->lock);
+        job_done(pre, &job);
     }
     pthread_mutex_unlock(&pre->lock);
     return NULL;

@@ -204,8 +204,9 @@ int emlfs_archive_msg_info(struct emlfs_archive *archive, struct emlfs_msg_id id
                            struct emlfs_msg_info *ret, struct emlfs_buf *ret_facts,
                            struct emlfs_err *err);
 /*
- * For read-ahead: the ids of the messages in the same block as id, after it, up to max.
- * They are cheap to open now.
+ * For read-ahead: the ids of the messages in the same block as id, after it, up to max. The block
+ * is read whole, so that they are cheap to open now. -ENOENT no such message, or why the block
+ * cannot be read.
  */
 int emlfs_archive_msg_neighbours(struct emlfs_archive *archive, struct emlfs_msg_id id,
                                  struct emlfs_msg_id *ret, unsigned max, unsigned *ret_n,

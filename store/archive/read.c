@@ -15,6 +15,7 @@
 #define MODULE "archive"
 #define CACHE_SLOTS 64u
 #define POOL 4u
+#define BUFFER_KEEP_BYTES (2u << 20)
 #define WHOLE_MAX_BYTES (1u << 20)
 #define FIRST_WANT_BYTES (16u << 10) /* holds most meta parts, or the first block of the frame */
 
@@ -37,6 +38,8 @@ struct block_cache {
     uint64_t tick;
     struct emlfs_record records[POOL];
     unsigned records_n;
+    struct emlfs_buf plains[POOL];
+    unsigned plains_n;
 };
 
 int cache_new(size_t max_bytes, struct block_cache **ret)
@@ -51,11 +54,33 @@ int cache_new(size_t max_bytes, struct block_cache **ret)
     return 0;
 }
 
-static void cached_free(struct cached *cached)
+/*
+ * Buffers for blocks and records are some hundred KB to a MB: reused, so that a read costs no page
+ * faults. Under the lock.
+ */
+static void cached_free(struct block_cache *cache, struct cached *cached)
 {
+    if (cache->plains_n < POOL && cached->plain.cap > 0 && cached->plain.cap <= BUFFER_KEEP_BYTES)
+        cache->plains[cache->plains_n++] = cached->plain;
+    else
+        emlfs_buf_free(&cached->plain);
     block_free(&cached->block);
-    emlfs_buf_free(&cached->plain);
     free(cached);
+}
+
+static struct cached *cached_new(struct block_cache *cache)
+{
+    struct cached *cached = calloc(1, sizeof(*cached));
+
+    if (!cached)
+        return NULL;
+    cached->refs = 1;
+    cached->plain = EMLFS_BUF_INIT(EMLFS_RECORD_PLAIN_MAX_BYTES);
+    pthread_mutex_lock(&cache->lock);
+    if (cache->plains_n > 0)
+        cached->plain = cache->plains[--cache->plains_n];
+    pthread_mutex_unlock(&cache->lock);
+    return cached;
 }
 
 /* Under the lock. */
@@ -66,7 +91,7 @@ static void cached_drop(struct block_cache *cache, unsigned at)
     cache->slots[at] = NULL;
     cache->bytes -= cached->plain.cap;
     if (--cached->refs == 0)
-        cached_free(cached);
+        cached_free(cache, cached);
 }
 
 void cache_free(struct block_cache *cache)
@@ -79,6 +104,8 @@ void cache_free(struct block_cache *cache)
     }
     for (unsigned i = 0; i < cache->records_n; i++)
         emlfs_record_free(&cache->records[i]);
+    for (unsigned i = 0; i < cache->plains_n; i++)
+        emlfs_buf_free(&cache->plains[i]);
     pthread_mutex_destroy(&cache->lock);
     free(cache);
 }
@@ -103,15 +130,12 @@ static struct cached *cache_get(struct block_cache *cache, uint16_t store_no, ui
 
 static void cached_unref(struct block_cache *cache, struct cached *cached)
 {
-    bool last;
-
     if (!cached)
         return;
     pthread_mutex_lock(&cache->lock);
-    last = --cached->refs == 0;
+    if (--cached->refs == 0)
+        cached_free(cache, cached);
     pthread_mutex_unlock(&cache->lock);
-    if (last)
-        cached_free(cached);
 }
 
 static unsigned cache_oldest(const struct block_cache *cache)
@@ -157,7 +181,6 @@ static void cache_put(struct block_cache *cache, struct cached *cached)
     pthread_mutex_unlock(&cache->lock);
 }
 
-/* Record buffers are some hundred KB: reused, so that a read costs no page faults. */
 static struct emlfs_record record_take(struct block_cache *cache)
 {
     struct emlfs_record record = EMLFS_RECORD_INIT;
@@ -172,7 +195,7 @@ static struct emlfs_record record_take(struct block_cache *cache)
 static void record_give(struct block_cache *cache, struct emlfs_record *record)
 {
     pthread_mutex_lock(&cache->lock);
-    if (cache->records_n < POOL && record->stored.cap <= (2u << 20)) {
+    if (cache->records_n < POOL && record->stored.cap <= BUFFER_KEEP_BYTES) {
         cache->records[cache->records_n++] = *record;
         record = NULL;
     }
@@ -309,6 +332,8 @@ static bool cached_has(const struct cached *cached, const struct wanted *wanted)
 {
     const struct block_message *message = &cached->block.v[wanted->number - cached->block.first];
 
+    if (wanted->whole)
+        return cached->plain.len == cached->plain_len;
     return wanted->meta_only ||
            cached->block.meta_len + message->text_offset + message->text_len <= cached->plain.len;
 }
@@ -370,28 +395,27 @@ static int block_load(struct block_cache *cache, const struct wanted *wanted, st
                       struct emlfs_err *err)
 {
     struct emlfs_record record = record_take(cache);
-    struct cached *cached = calloc(1, sizeof(*cached));
+    struct cached *cached = cached_new(cache);
     int rc = cached ? record_read(wanted->store, wanted->row.loc, &record, err) : -ENOMEM;
 
     if (rc == 0 && record.type != EMLFS_RECORD_BLOCK)
         rc = -EUCLEAN;
     if (rc == 0) {
-        cached->plain = EMLFS_BUF_INIT(EMLFS_RECORD_PLAIN_MAX_BYTES);
         cached->store_no = wanted->store->rows.no;
         cached->last = wanted->row.last;
         cached->plain_len = record.plain_len;
         cached->meta_only = wanted->meta_only && !wanted->whole;
-        cached->refs = 1;
         rc = cached_fill(wanted, &record, cached, err);
     }
     record_give(cache, &record);
-    if (rc < 0 && cached)
-        cached_free(cached);
+    if (rc < 0)
+        cached_unref(cache, cached);
     *ret = rc < 0 ? NULL : cached;
     return rc;
 }
 
-/* The block that holds what is wanted (store, number, meta_only), at least that; unref it. */
+/* The block that holds what is wanted (store, number, meta_only, whole), at least that; unref it.
+ */
 static int block_get(struct emlfs_archive *archive, struct wanted wanted, struct cached **ret,
                      struct emlfs_err *err)
 {
@@ -406,7 +430,7 @@ static int block_get(struct emlfs_archive *archive, struct wanted wanted, struct
     *ret = cache_get(archive->cache, store->rows.no, wanted.row.last);
     if (*ret && cached_has(*ret, &wanted))
         return 0;
-    wanted.whole = *ret && !(*ret)->meta_only;
+    wanted.whole = wanted.whole || (*ret && !(*ret)->meta_only);
     cached_unref(archive->cache, *ret);
     rc = block_load(archive->cache, &wanted, ret, err);
     if (rc == 0)
@@ -745,15 +769,18 @@ int emlfs_archive_msg_neighbours(struct emlfs_archive *archive, struct emlfs_msg
                                  struct emlfs_msg_id *ret, unsigned max, unsigned *ret_n,
                                  struct emlfs_err *err)
 {
-    struct store *store = archive_shown(archive, emlfs_msg_id_store(id));
-    uint32_t number = emlfs_msg_id_number(id);
-    struct block_row row;
-    int rc = store ? block_locate(store, number, &row, err) : -ENOENT;
+    const struct wanted wanted = {.store = archive_shown(archive, emlfs_msg_id_store(id)),
+                                  .number = emlfs_msg_id_number(id),
+                                  .whole = true};
+    struct cached *cached = NULL;
+    uint32_t number = wanted.number;
+    int rc = wanted.store ? block_get(archive, wanted, &cached, err) : -ENOENT;
 
     *ret_n = 0;
-    while (rc == 0 && number++ < row.last && *ret_n < max) {
-        if (message_there(store, number, NULL) == 0)
-            ret[(*ret_n)++] = emlfs_msg_id_make(store->rows.no, number);
+    while (rc == 0 && number++ < cached->last && *ret_n < max) {
+        if (message_there(wanted.store, number, NULL) == 0)
+            ret[(*ret_n)++] = emlfs_msg_id_make(wanted.store->rows.no, number);
     }
+    cached_unref(archive->cache, cached);
     return rc;
 }

@@ -1,10 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# The bench's programs: mkmail (generator) and benchread (readers). bench.py itself needs no build.
+# The bench's programs: mkmail (generator) and benchread (readers). bench.py compiles them itself where they are missing.
 file(GLOB mkmail_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/mkmail*.c)
 add_executable(mkmail ${mkmail_sources})
 target_link_libraries(mkmail PRIVATE emlfs_flags)
 add_executable(benchread ${CMAKE_CURRENT_LIST_DIR}/benchread.c)
 target_link_libraries(benchread PRIVATE emlfs_flags)
+# What FUSE costs by itself: a mount that has everything in memory, served by emlfs's own loop.
+if(TARGET emlfs_fs)
+    add_executable(barefuse ${CMAKE_CURRENT_LIST_DIR}/barefuse.c)
+    target_include_directories(barefuse PRIVATE ${PROJECT_SOURCE_DIR}/fs)
+    target_link_libraries(barefuse PRIVATE emlfs_fs)
+endif()
 # The search bench's: mail with more words than there is, and the index without its surroundings.
 add_executable(mailcopies ${CMAKE_CURRENT_LIST_DIR}/mailcopies.c)
 target_link_libraries(mailcopies PRIVATE emlfs_flags)

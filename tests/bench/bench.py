@@ -37,6 +37,7 @@ class Bench:
         self.report = report
         self.reader = ""
         self.generator = ""
+        self.bare = ""
         self.messages = 0
         self.bytes = 0
         self.archive = ""
@@ -102,6 +103,16 @@ class Bench:
                 self.generator = built
             else:
                 self.reader = built
+        self.find_bare()
+
+    def find_bare(self):
+        """barefuse holds emlfs's own request loop: built by CMake, beside the program or --tools."""
+        for place in (self.options.tools, os.path.join(os.path.dirname(self.options.emlfs), "tests")):
+            built = os.path.join(place or "/nonexistent", "barefuse")
+            if os.access(built, os.X_OK):
+                self.bare = built
+                return
+        self.report.note("no barefuse: what FUSE costs by itself is not measured")
 
     def generate(self, out, count, *more):
         """Generated mail, from the seed of this run."""
@@ -165,11 +176,13 @@ class Bench:
         return tree
 
     def targets(self):
-        """emlfs, ext4 and the FUSE peers over the same files."""
+        """emlfs, ext4, bare FUSE and the FUSE peers over the same files."""
         emlfs = self.mount(self.main_archive(), "mnt.emlfs")
         tree = self.export(emlfs, "plain")
         plain = peers.Target(self.options.plain_name, tree)
         made = [emlfs, plain]
+        if self.bare:
+            made.append(peers.bare_mount(self.bare, tree, self.place("mnt.bare")))
         if self.options.peers:
             made.append(peers.bindfs_mount(tree, self.place("mnt.bindfs")))
             image = self.place("plain.squashfs")

@@ -10,6 +10,7 @@ import subprocess
 import time
 
 TICK = os.sysconf("SC_CLK_TCK")
+BARE = "bare FUSE"
 
 
 def drop_caches():
@@ -135,6 +136,11 @@ def emlfs_mount(binary, archive, mountpoint, user, options=""):
     if options:
         command += ["-o", options]
     return Mount("emlfs", mountpoint, command, below=user)
+
+
+def bare_mount(program, tree, mountpoint):
+    """The plain tree in the memory of a server that does nothing else: what FUSE itself costs."""
+    return Mount(BARE, mountpoint, [program, tree, mountpoint])
 
 
 def bindfs_mount(tree, mountpoint):

@@ -4,6 +4,8 @@
 import json
 import statistics
 
+import peers
+
 
 def quantile(values, share):
     """The value below which share of the sorted values lie (nearest rank)."""
@@ -58,20 +60,21 @@ class Report:
         record = self.records.get((bench, case, target))
         return record and record["median"]
 
-    def figure(self, name, value, goal, at_least=False, unit=""):
-        """One of the figures to reach. value None: not measured, left out."""
+    def figure(self, name, value, goal, at_least=False, unit="", bare=None):
+        """One of the figures to reach, and what bare FUSE reaches. value None: left out."""
         if value is None:
             return
         met = value >= goal if at_least else value <= goal
-        self.figures.append((name, value, goal, at_least, unit, met))
+        self.figures.append((name, value, goal, at_least, unit, met, bare))
         self.emit(figure=name, value=value, goal=goal, direction=">=" if at_least else "<=",
-                  unit=unit, met=met)
+                  unit=unit, met=met, **({} if bare is None else {"bare": bare}))
 
     def ratio(self, name, bench, case, peer, goal, at_least=False, target="emlfs"):
-        """A figure that is target's median divided by peer's."""
+        """A figure that is target's median divided by peer's; bare FUSE's likewise beside it."""
         mine, other = self.median(bench, case, target), self.median(bench, case, peer)
+        bare = self.median(bench, case, peers.BARE)
         if mine is not None and other:
-            self.figure(name, mine / other, goal, at_least, "x")
+            self.figure(name, mine / other, goal, at_least, "x", bare and bare / other)
 
     def missed(self):
         """Names of the figures not reached."""
@@ -92,10 +95,10 @@ class Report:
             yield row
 
     def _figure_rows(self):
-        yield ["figure", "value", "goal", ""]
-        for name, value, goal, at_least, unit, met in self.figures:
+        yield ["figure", "value", "goal", "", peers.BARE]
+        for name, value, goal, at_least, unit, met, bare in self.figures:
             yield [name, human(value, unit), (">= " if at_least else "<= ") + human(goal, unit),
-                   "ok" if met else "MISSED"]
+                   "ok" if met else "MISSED", "" if bare is None else human(bare, unit)]
 
     def table(self):
         """All of it for people."""
