@@ -185,10 +185,11 @@ int facts_parse(const struct facts_source *source, struct emlfs_buf *ret_facts)
     struct facts_header header;
     struct emlfs_facts facts = {0};
     struct fact_texts texts = {0};
+    if (!facts_decode_init())
+        return -ELIBACC;
     struct facts_mime *mime = malloc(sizeof *mime);
     if (mime == NULL)
         return -ENOMEM;
-    facts_decode_init();
     if (source->total_bytes > source->seen.len)
         facts_note_partial(&note, "only the first 4 MiB were looked at");
     struct facts_lines lines = facts_lines_of(source->seen);

@@ -131,7 +131,8 @@ struct facts_content {
     char *boundary, *name; /* owned, may be NULL */
     bool attached;         /* Content-Disposition: attachment */
 };
-void facts_decode_init(void);
+/* Load GMime, the first time; everything below needs it. False when it is not there. */
+bool facts_decode_init(void);
 void facts_decode_content(const struct facts_header *header, struct facts_content *ret,
                           struct facts_note *note);
 void facts_content_free(struct facts_content *content);
@@ -142,7 +143,7 @@ bool facts_decode_date(struct emlfs_span value, int64_t *ret_sec);
 
 /* Over "From " of an mbox, and empty lines before the header. */
 void facts_preamble_skip(struct facts_lines *lines);
-/* The facts, encoded. -ENOMEM, -E2BIG. */
+/* The facts, encoded. -ENOMEM, -E2BIG, -ELIBACC: GMime is not installed. */
 int facts_parse(const struct facts_source *source, struct emlfs_buf *ret_facts);
 /* Facts that say only that there are none. */
 int facts_unparsed(const char *reason, struct emlfs_buf *ret_facts);

@@ -9,19 +9,48 @@
 #include <gmime/gmime.h>
 
 #include "facts.h"
+#include "library.h"
 
 #define DATE_MAX_BYTES 200u
 #define FILETIME_EPOCH_SEC 11644473600 /* 1601-01-01 to 1970-01-01 */
 
-static void gmime_start(void)
-{
-    g_mime_init();
-}
+/* clang-format off */
+#define GMIME_CALLS(call) \
+    call(g_ascii_strcasecmp) call(g_ascii_strncasecmp) call(g_ascii_tolower) call(g_clear_error) \
+    call(g_convert) call(g_date_time_to_unix) call(g_date_time_unref) call(g_free) \
+    call(g_malloc) call(g_mime_content_disposition_get_disposition) \
+    call(g_mime_content_disposition_get_parameter) call(g_mime_content_disposition_parse) \
+    call(g_mime_content_type_get_media_subtype) call(g_mime_content_type_get_media_type) \
+    call(g_mime_content_type_get_parameter) call(g_mime_content_type_parse) call(g_mime_init) \
+    call(g_mime_utils_header_decode_date) call(g_mime_utils_header_decode_text) \
+    call(g_object_unref) call(g_strchomp) call(g_strconcat) call(g_strdup) \
+    call(g_type_check_instance_is_a) call(g_utf8_make_valid) call(g_utf8_validate) \
+    call(internet_address_get_name) call(internet_address_group_get_members) \
+    call(internet_address_list_get_address) call(internet_address_list_length) \
+    call(internet_address_list_parse) call(internet_address_mailbox_get_addr) \
+    call(internet_address_mailbox_get_type)
+/* clang-format on */
 
-void facts_decode_init(void)
+struct gmime_calls {
+    GMIME_CALLS(LIBRARY_MEMBER)
+};
+
+/* Written once, by facts_decode_init. */
+static struct gmime_calls gmime;
+
+/* In brackets, because newer headers make macros of some. */
+#define GM(name) (gmime.name)
+
+bool facts_decode_init(void)
 {
+    static const char *const names[] = {GMIME_CALLS(LIBRARY_NAME)};
+    static struct library library = LIBRARY_INIT(EMLFS_SONAME_GMIME, names, gmime);
     static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, gmime_start);
+
+    if (!library_load(&library))
+        return false;
+    pthread_once(&once, gmime.g_mime_init);
+    return true;
 }
 
 static bool is_ascii(const char *text, size_t len)
@@ -37,8 +66,8 @@ static bool is_ascii(const char *text, size_t len)
 static char *converted(const char *text, size_t len, const char *charset)
 {
     GError *error = NULL;
-    char *utf8 = g_convert(text, (gssize)len, "UTF-8", charset, NULL, NULL, &error);
-    g_clear_error(&error);
+    char *utf8 = GM(g_convert)(text, (gssize)len, "UTF-8", charset, NULL, NULL, &error);
+    GM(g_clear_error)(&error);
     return utf8;
 }
 
@@ -50,21 +79,21 @@ static char *converted_western(char *text, size_t len)
             text[i] = ' ';
     }
     char *utf8 = converted(text, len, "windows-1252");
-    return utf8 ? utf8 : g_utf8_make_valid(text, (gssize)len);
+    return utf8 ? utf8 : GM(g_utf8_make_valid)(text, (gssize)len);
 }
 
 /* Takes text; returns it as UTF-8: what it is, else the given charset, else windows-1252. */
 static char *utf8_of(char *text, size_t len, const char *charset)
 {
     bool japanese = strstr(text, "\x1b$") != NULL || strstr(text, "\x1b(") != NULL;
-    if (!japanese && (is_ascii(text, len) || g_utf8_validate(text, (gssize)len, NULL)))
+    if (!japanese && (is_ascii(text, len) || GM(g_utf8_validate)(text, (gssize)len, NULL)))
         return text;
     char *utf8 = japanese ? converted(text, len, "ISO-2022-JP") : NULL;
-    if (utf8 == NULL && charset[0] != '\0' && g_ascii_strcasecmp(charset, "utf-8") != 0)
+    if (utf8 == NULL && charset[0] != '\0' && GM(g_ascii_strcasecmp)(charset, "utf-8") != 0)
         utf8 = converted(text, len, charset);
     if (utf8 == NULL)
         utf8 = converted_western(text, len);
-    g_free(text);
+    GM(g_free)(text);
     return utf8;
 }
 
@@ -77,7 +106,7 @@ static char *value_text(struct emlfs_span value, const char *charset)
     }
     if (value.len > FACTS_FIELD_MAX_BYTES)
         value.len = FACTS_FIELD_MAX_BYTES;
-    char *text = g_malloc(value.len + 1);
+    char *text = GM(g_malloc)(value.len + 1);
     size_t len = 0;
     for (size_t i = 0; i < value.len; i++) {
         uint8_t c = value.data[i];
@@ -93,13 +122,13 @@ static char *value_text(struct emlfs_span value, const char *charset)
 int facts_decode_text(struct emlfs_span value, const char *charset, struct emlfs_buf *out)
 {
     char *text = value_text(value, charset);
-    char *decoded = g_mime_utils_header_decode_text(NULL, text);
+    char *decoded = GM(g_mime_utils_header_decode_text)(NULL, text);
     size_t len = strlen(decoded);
     while (len > 0 && decoded[len - 1] == ' ')
         len--;
     int rc = emlfs_buf_append(out, decoded, len);
-    g_free(decoded);
-    g_free(text);
+    GM(g_free)(decoded);
+    GM(g_free)(text);
     return rc;
 }
 
@@ -138,23 +167,30 @@ static int mailbox_append(struct emlfs_buf *out, const char *name, const char *a
     return rc == 0 ? emlfs_buf_append_u8(out, '>') : rc;
 }
 
+static bool is_mailbox(InternetAddress *address)
+{
+    return GM(g_type_check_instance_is_a)((GTypeInstance *)address,
+                                          GM(internet_address_mailbox_get_type)());
+}
+
 /* A group is its members; an empty one is its name. Depth of groups is bounded by FACTS_COLONS_MAX.
  */
 static int addresses_append(struct emlfs_buf *out, InternetAddressList *list)
 {
     int rc = 0;
-    int count = list ? internet_address_list_length(list) : 0;
+    int count = list ? GM(internet_address_list_length)(list) : 0;
     for (int i = 0; rc == 0 && i < count; i++) {
-        InternetAddress *address = internet_address_list_get_address(list, i);
-        const char *name = internet_address_get_name(address);
-        if (INTERNET_ADDRESS_IS_MAILBOX(address)) {
+        InternetAddress *address = GM(internet_address_list_get_address)(list, i);
+        const char *name = GM(internet_address_get_name)(address);
+        if (is_mailbox(address)) {
             rc = mailbox_append(
-                out, name, internet_address_mailbox_get_addr(INTERNET_ADDRESS_MAILBOX(address)));
+                out, name,
+                GM(internet_address_mailbox_get_addr)((InternetAddressMailbox *)address));
             continue;
         }
         InternetAddressList *members =
-            internet_address_group_get_members(INTERNET_ADDRESS_GROUP(address));
-        if (members && internet_address_list_length(members) > 0)
+            GM(internet_address_group_get_members)((InternetAddressGroup *)address);
+        if (members && GM(internet_address_list_length)(members) > 0)
             rc = addresses_append(out, members);
         else
             rc = mailbox_append(out, name, NULL);
@@ -166,14 +202,14 @@ int facts_decode_addresses(struct emlfs_span value, const char *charset, struct 
 {
     size_t before = out->len;
     char *text = value_text(value, charset);
-    InternetAddressList *list = internet_address_list_parse(NULL, text);
+    InternetAddressList *list = GM(internet_address_list_parse)(NULL, text);
     int rc = addresses_append(out, list);
     /* nothing recognised: the text as it stands says more than nothing */
     if (rc == 0 && out->len == before && before == 0)
         rc = facts_decode_text(value, charset, out);
     if (list)
-        g_object_unref(list);
-    g_free(text);
+        GM(g_object_unref)(list);
+    GM(g_free)(text);
     return rc;
 }
 
@@ -196,16 +232,16 @@ bool facts_decode_date(struct emlfs_span value, int64_t *ret_sec)
         value.len = DATE_MAX_BYTES;
     char *text = value_text(value, "");
     if (!filetime_read(text, ret_sec)) {
-        GDateTime *date = g_mime_utils_header_decode_date(text);
+        GDateTime *date = GM(g_mime_utils_header_decode_date)(text);
         if (date) {
-            *ret_sec = g_date_time_to_unix(date);
+            *ret_sec = GM(g_date_time_to_unix)(date);
             found = true;
-            g_date_time_unref(date);
+            GM(g_date_time_unref)(date);
         }
     } else {
         found = true;
     }
-    g_free(text);
+    GM(g_free)(text);
     return found;
 }
 
@@ -213,7 +249,7 @@ static void text_copy(char *ret, size_t size, const char *text)
 {
     size_t len = text ? strnlen(text, size - 1) : 0;
     for (size_t i = 0; i < len; i++)
-        ret[i] = g_ascii_tolower(text[i]);
+        ret[i] = GM(g_ascii_tolower)(text[i]);
     ret[len] = '\0';
 }
 
@@ -224,7 +260,7 @@ static struct emlfs_span field_first(const struct facts_header *header, enum fac
 
 static char *name_copy(const char *name)
 {
-    return name && name[0] != '\0' ? g_mime_utils_header_decode_text(NULL, name) : NULL;
+    return name && name[0] != '\0' ? GM(g_mime_utils_header_decode_text)(NULL, name) : NULL;
 }
 
 /* "text" alone is no type (RFC 2045 5.1), but written often enough; its parameters count. */
@@ -233,47 +269,47 @@ static char *type_complete(char *text)
     size_t blank = strspn(text, " \t"), word = strcspn(text + blank, " \t;");
     char *whole;
 
-    if (word != 4 || g_ascii_strncasecmp(text + blank, "text", 4) != 0)
+    if (word != 4 || GM(g_ascii_strncasecmp)(text + blank, "text", 4) != 0)
         return text;
-    whole = g_strconcat("text/plain", text + blank + word, NULL);
-    g_free(text);
+    whole = GM(g_strconcat)("text/plain", text + blank + word, NULL);
+    GM(g_free)(text);
     return whole;
 }
 
 static void type_decode(struct emlfs_span value, struct facts_content *ret)
 {
     char *text = type_complete(value_text(value, ""));
-    GMimeContentType *type = g_mime_content_type_parse(NULL, text);
-    const char *boundary = type ? g_mime_content_type_get_parameter(type, "boundary") : NULL;
+    GMimeContentType *type = GM(g_mime_content_type_parse)(NULL, text);
+    const char *boundary = type ? GM(g_mime_content_type_get_parameter)(type, "boundary") : NULL;
     if (type) {
-        snprintf(ret->type, sizeof ret->type, "%s/%s", g_mime_content_type_get_media_type(type),
-                 g_mime_content_type_get_media_subtype(type));
+        snprintf(ret->type, sizeof ret->type, "%s/%s", GM(g_mime_content_type_get_media_type)(type),
+                 GM(g_mime_content_type_get_media_subtype)(type));
         text_copy(ret->type, sizeof ret->type, ret->type);
         text_copy(ret->charset, sizeof ret->charset,
-                  g_mime_content_type_get_parameter(type, "charset"));
-        ret->name = name_copy(g_mime_content_type_get_parameter(type, "name"));
+                  GM(g_mime_content_type_get_parameter)(type, "charset"));
+        ret->name = name_copy(GM(g_mime_content_type_get_parameter)(type, "name"));
         if (boundary && boundary[0] != '\0')
-            ret->boundary = g_strchomp(g_strdup(boundary));
-        g_object_unref(type);
+            ret->boundary = GM(g_strchomp)(GM(g_strdup)(boundary));
+        GM(g_object_unref)(type);
     }
-    g_free(text);
+    GM(g_free)(text);
 }
 
 static void disposition_decode(struct emlfs_span value, struct facts_content *ret)
 {
     char *text = value_text(value, "");
-    GMimeContentDisposition *disposition = g_mime_content_disposition_parse(NULL, text);
+    GMimeContentDisposition *disposition = GM(g_mime_content_disposition_parse)(NULL, text);
     if (disposition) {
-        const char *kind = g_mime_content_disposition_get_disposition(disposition);
-        const char *name = g_mime_content_disposition_get_parameter(disposition, "filename");
-        ret->attached = kind && g_ascii_strcasecmp(kind, "attachment") == 0;
+        const char *kind = GM(g_mime_content_disposition_get_disposition)(disposition);
+        const char *name = GM(g_mime_content_disposition_get_parameter)(disposition, "filename");
+        ret->attached = kind && GM(g_ascii_strcasecmp)(kind, "attachment") == 0;
         if (name && name[0] != '\0') {
-            g_free(ret->name);
+            GM(g_free)(ret->name);
             ret->name = name_copy(name);
         }
-        g_object_unref(disposition);
+        GM(g_object_unref)(disposition);
     }
-    g_free(text);
+    GM(g_free)(text);
 }
 
 void facts_decode_content(const struct facts_header *header, struct facts_content *ret,
@@ -289,15 +325,15 @@ void facts_decode_content(const struct facts_header *header, struct facts_conten
     if (disposition.len > 0)
         disposition_decode(disposition, ret);
     if (ret->boundary && ret->boundary[0] == '\0') {
-        g_free(ret->boundary);
+        GM(g_free)(ret->boundary);
         ret->boundary = NULL;
     }
 }
 
 void facts_content_free(struct facts_content *content)
 {
-    g_free(content->boundary);
-    g_free(content->name);
+    GM(g_free)(content->boundary);
+    GM(g_free)(content->name);
     content->boundary = NULL;
     content->name = NULL;
 }

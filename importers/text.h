@@ -116,8 +116,6 @@ const char *text_rtf(struct text_run *run, struct emlfs_span bytes, struct emlfs
 const char *text_zip(struct text_run *run, struct emlfs_span bytes, unsigned kinds,
                      struct emlfs_buf *out);
 const char *text_pdf(struct text_run *run, struct emlfs_span bytes, struct emlfs_buf *out);
-/* Load and warm up what reads PDF: before the process is confined. False when it is not there. */
-bool text_pdf_load(void);
 /* A winmail.dat: its pieces go to the document. */
 const char *text_tnef(struct text_run *run, struct emlfs_span bytes);
 
@@ -129,7 +127,12 @@ enum text_office { TEXT_OFFICE_NONE, TEXT_OFFICE_OOXML, TEXT_OFFICE_ODF, TEXT_OF
 enum text_office text_office_member(const char *name);
 const char *text_office(struct text_run *run, enum text_office kind, struct emlfs_span xml,
                         struct emlfs_buf *out);
-void text_office_preload(void);
+
+/* Load what each of them needs: before the process is confined. False when it is not there. */
+bool text_html_load(void);
+bool text_zip_load(void);
+bool text_office_load(void);
+bool text_pdf_load(void);
 
 /* ---- text_part.c: one part, decoded */
 struct text_part {
@@ -144,7 +147,10 @@ bool text_part_wanted(const struct text_run *run, const struct text_part *part);
 /* ---- text_message.c */
 /* A message inside: its header goes to the body. */
 const char *text_nested(struct text_run *run, struct emlfs_span raw);
-/* Text of a message in this process: what the child runs and the fuzz target calls. */
+/*
+ * Text of a message in this process: what the child runs and the fuzz target calls. -ELIBACC: GMime
+ * is not installed.
+ */
 int text_parse(struct text_charsets *charsets, const struct text_wish *wish, struct emlfs_span raw,
                volatile uint32_t *progress, struct emlfs_buf *ret_doc);
 

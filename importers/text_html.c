@@ -12,6 +12,7 @@
 
 #include <libxml/HTMLparser.h>
 
+#include "library.h"
 #include "text.h"
 
 #define LATE_EVERY 4096u
@@ -86,12 +87,27 @@ static uint32_t number_char(const uint8_t *at, size_t len)
     return code >= 128 && code < 160 ? western[code - 128] : code;
 }
 
+#define HTML_CALLS(call) call(htmlEntityLookup)
+
+struct html_calls {
+    HTML_CALLS(LIBRARY_MEMBER)
+};
+
+static const struct html_calls *html_load(void)
+{
+    static const char *const names[] = {HTML_CALLS(LIBRARY_NAME)};
+    static struct html_calls calls;
+    static struct library library = LIBRARY_INIT(EMLFS_SONAME_XML2, names, calls);
+    return library_load(&library) ? &calls : NULL;
+}
+
 static uint32_t named_char(const uint8_t *name, size_t len)
 {
     char text[ENTITY_MAX_BYTES + 1];
     memcpy(text, name, len);
     text[len] = '\0';
-    const htmlEntityDesc *entity = htmlEntityLookup((const xmlChar *)text);
+    const struct html_calls *html = html_load();
+    const htmlEntityDesc *entity = html ? html->htmlEntityLookup((const xmlChar *)text) : NULL;
     return entity ? entity->value : strcmp(text, "apos") == 0 ? '\'' : 0;
 }
 
@@ -325,4 +341,9 @@ void text_html_charset(struct emlfs_span bytes, char ret[48])
         memcpy(ret, at, name);
         ret[name] = '\0';
     }
+}
+
+bool text_html_load(void)
+{
+    return html_load() != NULL;
 }

@@ -370,7 +370,8 @@ int text_parse(struct text_charsets *charsets, const struct text_wish *wish, str
         .part_deadline_ns = deadline_ns,
     };
     *progress = 0;
-    facts_decode_init();
+    if (!facts_decode_init())
+        return -ELIBACC;
     int rc = message_walk(&run, raw, true);
     return rc == 0 && run.attachment ? head_correct(&run) : rc;
 }

@@ -8,12 +8,33 @@
 #include <libxml/parser.h>
 #include <libxml/parserInternals.h>
 
+#include "library.h"
 #include "text.h"
 
 #define LATE_EVERY 4096u
 #define CHUNK_BYTES 65536
 
+/* clang-format off */
+#define XML_CALLS(call) \
+    call(xmlInitParser) call(xmlInitCharEncodingHandlers) call(xmlCreatePushParserCtxt) \
+    call(xmlCtxtUseOptions) call(xmlParseChunk) call(xmlStopParser) call(xmlFreeDoc) \
+    call(xmlFreeParserCtxt) call(xmlGetPredefinedEntity)
+/* clang-format on */
+
+struct xml_calls {
+    XML_CALLS(LIBRARY_MEMBER)
+};
+
+static const struct xml_calls *xml_load(void)
+{
+    static const char *const names[] = {XML_CALLS(LIBRARY_NAME)};
+    static struct xml_calls calls;
+    static struct library library = LIBRARY_INIT(EMLFS_SONAME_XML2, names, calls);
+    return library_load(&library) ? &calls : NULL;
+}
+
 struct office {
+    const struct xml_calls *xml;
     struct text_run *run;
     struct emlfs_buf *out;
     xmlParserCtxtPtr parser;
@@ -61,7 +82,7 @@ static void office_stop(struct office *office, const char *reason)
 {
     if (office->reason == NULL)
         office->reason = reason;
-    xmlStopParser(office->parser);
+    office->xml->xmlStopParser(office->parser);
 }
 
 static void put(struct office *office, const void *text, size_t len)
@@ -182,8 +203,8 @@ static void on_text(void *arg, const xmlChar *text, int len)
 
 static xmlEntityPtr on_entity(void *arg, const xmlChar *name)
 {
-    (void)arg;
-    return xmlGetPredefinedEntity(name);
+    const struct office *office = ((xmlParserCtxtPtr)arg)->_private;
+    return office->xml->xmlGetPredefinedEntity(name);
 }
 
 /* Neither format has a DTD; whoever puts one in means harm. */
@@ -223,7 +244,8 @@ static void office_feed(struct office *office, struct emlfs_span xml)
         if (text_late(office->run))
             office_stop(office, TEXT_BAD_TIME);
         if (office->reason == NULL &&
-            xmlParseChunk(office->parser, (const char *)xml.data + at, len, last) != XML_ERR_OK)
+            office->xml->xmlParseChunk(office->parser, (const char *)xml.data + at, len, last) !=
+                XML_ERR_OK)
             break;
     }
     if (office->reason == NULL && office->parser->errNo == XML_ERR_NO_MEMORY)
@@ -235,24 +257,31 @@ static void office_feed(struct office *office, struct emlfs_span xml)
 const char *text_office(struct text_run *run, enum text_office kind, struct emlfs_span xml,
                         struct emlfs_buf *out)
 {
+    const struct xml_calls *calls = xml_load();
     xmlSAXHandler sax;
-    struct office office = {.run = run, .kind = kind, .out = out};
+    struct office office = {.xml = calls, .run = run, .kind = kind, .out = out};
+    if (calls == NULL)
+        return "no XML reader is installed";
     handlers_set(&sax);
-    office.parser = xmlCreatePushParserCtxt(&sax, NULL, NULL, 0, NULL);
+    office.parser = calls->xmlCreatePushParserCtxt(&sax, NULL, NULL, 0, NULL);
     if (office.parser == NULL)
         return TEXT_BAD_MEMORY;
-    xmlCtxtUseOptions(office.parser, XML_PARSE_NONET);
+    calls->xmlCtxtUseOptions(office.parser, XML_PARSE_NONET);
     office.parser->_private = &office;
     office_feed(&office, xml);
     separate(&office, '\n');
     if (office.parser->myDoc) /* made for what a DTD declares, and not freed with the parser */
-        xmlFreeDoc(office.parser->myDoc);
-    xmlFreeParserCtxt(office.parser);
+        calls->xmlFreeDoc(office.parser->myDoc);
+    calls->xmlFreeParserCtxt(office.parser);
     return office.encrypted ? TEXT_BAD_ENCRYPTED : office.reason;
 }
 
-void text_office_preload(void)
+bool text_office_load(void)
 {
-    xmlInitParser();
-    xmlInitCharEncodingHandlers();
+    const struct xml_calls *calls = xml_load();
+    if (calls == NULL)
+        return false;
+    calls->xmlInitParser();
+    calls->xmlInitCharEncodingHandlers();
+    return true;
 }

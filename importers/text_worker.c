@@ -8,7 +8,7 @@
 
 #define KEPT_BYTES (4u << 20) /* of a buffer, from one message to the next */
 
-void worker_preload_text(struct text_charsets *charsets)
+int worker_preload_text(struct text_charsets *charsets)
 {
     /* One document through it all: what is loaded when it is first needed is there then. */
     static const char sample[] =
@@ -24,9 +24,11 @@ void worker_preload_text(struct text_charsets *charsets)
     const struct text_wish wish = {.kinds = EMLFS_KIND_ALL, .time_ms = TEXT_TIME_DEFAULT_MS};
     EMLFS_BUF_CLEANUP struct emlfs_buf doc = EMLFS_BUF_INIT(EMLFS_DOCTEXT_MAX_BYTES);
     uint32_t progress;
-    text_office_preload();
+    if (!text_office_load() || !text_html_load() || !text_zip_load())
+        return -ELIBACC;
     (void)text_pdf_load();
     (void)text_parse(charsets, &wish, emlfs_span_str(sample), &progress, &doc);
+    return 0;
 }
 
 /* 1: read, 0: end of input before the first byte, -errno. */

@@ -8,11 +8,33 @@
 #include <archive.h>
 #include <archive_entry.h>
 
+#include "library.h"
 #include "text.h"
 
 #define BLOCK_BYTES 65536u
 
+/* clang-format off */
+#define ZIP_CALLS(call) \
+    call(archive_read_new) call(archive_read_support_format_zip) call(archive_read_open_memory) \
+    call(archive_read_next_header) call(archive_read_data) call(archive_read_free) \
+    call(archive_read_has_encrypted_entries) call(archive_entry_pathname) \
+    call(archive_entry_is_data_encrypted)
+/* clang-format on */
+
+struct zip_calls {
+    ZIP_CALLS(LIBRARY_MEMBER)
+};
+
+static const struct zip_calls *zip_load(void)
+{
+    static const char *const names[] = {ZIP_CALLS(LIBRARY_NAME)};
+    static struct zip_calls calls;
+    static struct library library = LIBRARY_INIT(EMLFS_SONAME_ARCHIVE, names, calls);
+    return library_load(&library) ? &calls : NULL;
+}
+
 struct zip {
+    const struct zip_calls *calls;
     struct text_run *run;
     struct archive *archive;
     struct emlfs_buf *out;
@@ -27,12 +49,13 @@ static const char *member_expand(struct zip *zip)
     uint8_t block[BLOCK_BYTES];
     emlfs_buf_clear(&zip->member);
     for (;;) {
-        la_ssize_t got = archive_read_data(zip->archive, block, sizeof block);
+        la_ssize_t got = zip->calls->archive_read_data(zip->archive, block, sizeof block);
         if (got == 0)
             return NULL;
         if (got < 0)
-            return archive_read_has_encrypted_entries(zip->archive) > 0 ? TEXT_BAD_ENCRYPTED
-                                                                        : "damaged zip";
+            return zip->calls->archive_read_has_encrypted_entries(zip->archive) > 0
+                       ? TEXT_BAD_ENCRYPTED
+                       : "damaged zip";
         zip->expanded_bytes += (uint64_t)got;
         if (text_bomb(zip->packed_bytes, zip->expanded_bytes))
             return TEXT_BAD_BOMB;
@@ -58,9 +81,9 @@ static bool is_limit(const char *reason)
 
 static const char *member_read(struct zip *zip, struct archive_entry *entry)
 {
-    const char *name = archive_entry_pathname(entry);
+    const char *name = zip->calls->archive_entry_pathname(entry);
     enum text_office kind = name ? text_office_member(name) : TEXT_OFFICE_NONE;
-    if (archive_entry_is_data_encrypted(entry))
+    if (zip->calls->archive_entry_is_data_encrypted(entry))
         return TEXT_BAD_ENCRYPTED;
     if (kind == TEXT_OFFICE_NONE)
         return NULL;
@@ -82,7 +105,7 @@ static const char *members_read(struct zip *zip)
     for (unsigned i = 0; i < TEXT_ZIP_MEMBERS_MAX; i++) {
         if (text_late(zip->run))
             return TEXT_BAD_TIME;
-        int rc = archive_read_next_header(zip->archive, &entry);
+        int rc = zip->calls->archive_read_next_header(zip->archive, &entry);
         if (rc == ARCHIVE_EOF)
             return first ? first : zip->seen == 0 ? TEXT_BAD_KIND : NULL;
         if (rc < ARCHIVE_WARN)
@@ -99,20 +122,29 @@ static const char *members_read(struct zip *zip)
 const char *text_zip(struct text_run *run, struct emlfs_span bytes, unsigned kinds,
                      struct emlfs_buf *out)
 {
-    struct zip zip = {.run = run,
-                      .archive = archive_read_new(),
+    const struct zip_calls *calls = zip_load();
+    if (calls == NULL)
+        return "no zip reader is installed";
+    struct zip zip = {.calls = calls,
+                      .run = run,
+                      .archive = calls->archive_read_new(),
                       .out = out,
                       .member = EMLFS_BUF_INIT(TEXT_PART_MAX_BYTES),
                       .packed_bytes = bytes.len,
                       .kinds = kinds};
     const char *reason = TEXT_BAD_MEMORY;
     if (zip.archive) {
-        archive_read_support_format_zip(zip.archive);
-        reason = archive_read_open_memory(zip.archive, bytes.data, bytes.len) == ARCHIVE_OK
+        calls->archive_read_support_format_zip(zip.archive);
+        reason = calls->archive_read_open_memory(zip.archive, bytes.data, bytes.len) == ARCHIVE_OK
                      ? members_read(&zip)
                      : "damaged zip";
-        archive_read_free(zip.archive);
+        calls->archive_read_free(zip.archive);
     }
     emlfs_buf_free(&zip.member);
     return reason;
+}
+
+bool text_zip_load(void)
+{
+    return zip_load() != NULL;
 }

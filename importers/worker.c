@@ -222,6 +222,9 @@ static int worker_start(struct emlfs_worker *worker, struct emlfs_err *err)
     if (rc == 0 && hello.magic == WORKER_MAGIC)
         return 0;
     worker_stop(worker);
+    if (rc == 0 && hello.magic == WORKER_LACKS)
+        return emlfs_err_set(err, EIO, "worker", "a library that the %s worker needs is missing",
+                             worker->kind->name);
     return emlfs_err_set(err, EIO, "worker", "the %s worker did not start or is not confined",
                          worker->kind->name);
 }

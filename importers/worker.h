@@ -27,6 +27,7 @@
 #define WORKER_MEMORY_ENV "EMLFS_WORKER_MEMORY_MIB" /* RLIMIT_AS, 0: none */
 #define WORKER_KIND_ENV "EMLFS_WORKER_KIND"         /* "text", else facts */
 #define WORKER_MAGIC 0x656d6c77u
+#define WORKER_LACKS 0x6c61636bu /* instead of it in a hello: a library is not installed */
 #define WORKER_PROGRESS_FD 3
 #define WORKER_PROGRESS_BYTES 4096u
 
@@ -108,10 +109,10 @@ struct worker_wait worker_wait_of(const struct emlfs_worker *worker, unsigned ms
 int worker_wait(const struct worker_wait *wait, short events, short *ret_events);
 
 /* ---- the child's side */
-/* Load whatever parsing may need from files later: charset converters, GMime's types. */
-void worker_preload(void);
-/* The same for text: what reads PDF and XML. */
-void worker_preload_text(struct text_charsets *charsets);
+/* Load whatever parsing may need from files later: charset converters, GMime. -ELIBACC. */
+int worker_preload(void);
+/* The same for text: what reads XML, zip and PDF; only the last may be missing. -ELIBACC. */
+int worker_preload_text(struct text_charsets *charsets);
 /* Answer text requests until the input ends. */
 int worker_serve_text(struct text_charsets *charsets, volatile uint32_t *progress);
 /*

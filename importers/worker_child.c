@@ -66,22 +66,24 @@ static int requests_serve(struct emlfs_buf *message, struct emlfs_buf *facts)
     return rc;
 }
 
-/* Lock this process in and say so. */
-static int confine_and_greet(void)
+/* Lock this process in and say so, or that it cannot work; loaded: what preloading returned. */
+static int confine_and_greet(int loaded)
 {
     const char *limit = getenv(WORKER_MEMORY_ENV);
     uint64_t memory_mib = limit ? strtoul(limit, NULL, 10) : 0;
     int rc = worker_confine(memory_mib << 20);
-    struct worker_hello hello = {.magic = WORKER_MAGIC, .memory_mib = (uint32_t)memory_mib};
-    return rc == 0 ? emlfs_os_write_all(STDOUT_FILENO, &hello, sizeof hello) : rc;
+    struct worker_hello hello = {.magic = loaded == 0 ? WORKER_MAGIC : WORKER_LACKS,
+                                 .memory_mib = (uint32_t)memory_mib};
+    if (rc == 0)
+        rc = emlfs_os_write_all(STDOUT_FILENO, &hello, sizeof hello);
+    return rc == 0 ? loaded : rc;
 }
 
 static int facts_main(void)
 {
     struct emlfs_buf message = EMLFS_BUF_INIT(FACTS_SEEN_MAX_BYTES);
     struct emlfs_buf facts = EMLFS_BUF_INIT(EMLFS_FACTS_MAX_BYTES);
-    worker_preload();
-    int rc = confine_and_greet();
+    int rc = confine_and_greet(worker_preload());
     if (rc == 0)
         rc = requests_serve(&message, &facts);
     emlfs_buf_free(&message);
@@ -97,9 +99,10 @@ static int text_main(void)
     int rc = charsets == NULL || page == MAP_FAILED ? -ENOMEM : 0;
     if (rc == 0) {
         close(WORKER_PROGRESS_FD);
-        worker_preload();
-        worker_preload_text(charsets);
-        rc = confine_and_greet();
+        rc = worker_preload();
+        if (rc == 0)
+            rc = worker_preload_text(charsets);
+        rc = confine_and_greet(rc);
     }
     if (rc == 0)
         rc = worker_serve_text(charsets, page);

@@ -67,13 +67,14 @@ static const char *const charsets[] = {
  * The converters stay open on purpose: while one is, the C library keeps its module, so that a
  * later iconv_open of the same charset needs no file.
  */
-void worker_preload(void)
+int worker_preload(void)
 {
+    if (!facts_decode_init())
+        return -ELIBACC;
     for (size_t i = 0; i < sizeof charsets / sizeof charsets[0]; i++) {
         (void)iconv_open("UTF-8", charsets[i]);
         (void)iconv_open(charsets[i], "UTF-8");
     }
-    facts_decode_init();
     static const char sample[] = "From: =?iso-8859-1?q?=E9?= <a@b>, g: c@d;\r\n"
                                  "Date: Sun, 1 Mar 2026 09:13:00 +0100\r\n"
                                  "Received: x; Sun, 1 Mar 2026 09:13:00 EST\r\n"
@@ -83,6 +84,7 @@ void worker_preload(void)
     struct emlfs_buf facts = EMLFS_BUF_INIT(EMLFS_FACTS_MAX_BYTES);
     (void)emlfs_parse_facts(emlfs_span_str(sample), &facts);
     emlfs_buf_free(&facts);
+    return 0;
 }
 
 static int limit_set(__rlimit_resource_t what, uint64_t most)

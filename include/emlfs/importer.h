@@ -110,7 +110,10 @@ int emlfs_worker_facts(struct emlfs_worker *worker, struct emlfs_span raw,
 void emlfs_worker_ahead(struct emlfs_worker *worker, struct emlfs_span raw);
 /* The child's main: confines itself, serves requests on fd 0/1 until end of file. Exit code. */
 int emlfs_worker_main(void);
-/* Parse in this process: what the child runs, and what the fuzz target calls. */
+/*
+ * Parse in this process: what the child runs, and what the fuzz target calls. -ENOMEM, -E2BIG;
+ * -ELIBACC: GMime is not installed.
+ */
 int emlfs_parse_facts(struct emlfs_span raw, struct emlfs_buf *ret_facts);
 
 #endif
