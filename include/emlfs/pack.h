@@ -42,6 +42,9 @@ struct emlfs_pack_loc {
 struct emlfs_dict; /* a loaded dictionary, immutable, shared by threads */
 /* id: first 4 bytes (LE) of SHA-256 of content, never 0 (then 1). level: for compression. */
 int emlfs_dict_new(struct emlfs_span content, int level, struct emlfs_dict **ret_dict);
+/* The same, without a copy: content is taken and left empty, unless it is refused (-EINVAL, -E2BIG)
+ */
+int emlfs_dict_take(struct emlfs_buf *content, int level, struct emlfs_dict **ret_dict);
 void emlfs_dict_free(struct emlfs_dict *dict);
 uint32_t emlfs_dict_id(const struct emlfs_dict *dict);
 struct emlfs_span emlfs_dict_content(const struct emlfs_dict *dict);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#define ZSTD_STATIC_LINKING_ONLY /* ZSTD_createCDict_advanced */
+#define ZSTD_STATIC_LINKING_ONLY /* ZSTD_createCDict_advanced, ZSTD_createDDict_byReference */
 #include <stdlib.h>
 #include <zstd_errors.h>
 
@@ -52,20 +52,30 @@ static const ZSTD_CDict *dict_compress(const struct emlfs_dict *shared)
 
 int emlfs_dict_new(struct emlfs_span content, int level, struct emlfs_dict **ret_dict)
 {
-    if (content.len == 0)
-        return -EINVAL;
+    struct emlfs_buf copy = EMLFS_BUF_INIT(DICT_MAX_BYTES);
+    int r = emlfs_buf_append(&copy, content.data, content.len);
+
+    if (r == 0)
+        r = emlfs_dict_take(&copy, level, ret_dict);
+    emlfs_buf_wipe(&copy);
+    return r;
+}
+
+int emlfs_dict_take(struct emlfs_buf *content, int level, struct emlfs_dict **ret_dict)
+{
+    if (content->len == 0 || content->len > DICT_MAX_BYTES)
+        return content->len ? -E2BIG : -EINVAL;
     struct emlfs_dict *dict = calloc(1, sizeof(*dict));
     if (!dict)
         return -ENOMEM;
     pthread_mutex_init(&dict->lock, NULL);
     dict->level = level;
-    dict->content = EMLFS_BUF_INIT(DICT_MAX_BYTES);
-    int r = emlfs_buf_append(&dict->content, content.data, content.len);
-    if (r == 0)
-        r = dict_id_of(content, &dict->id);
+    dict->content = *content;
+    *content = EMLFS_BUF_INIT(content->max_bytes);
+    int r = dict_id_of(emlfs_buf_view(&dict->content), &dict->id);
     /* zstd gives no reason: too little memory, or bytes that only begin like a dictionary. */
     if (r == 0) {
-        dict->expand = ZSTD_createDDict(content.data, content.len);
+        dict->expand = ZSTD_createDDict_byReference(dict->content.data, dict->content.len);
         r = dict->expand ? 0 : -EINVAL;
     }
     if (r < 0) {
