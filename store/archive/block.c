@@ -184,6 +184,21 @@ int block_decode(struct emlfs_span plain, size_t plain_len, struct block *ret)
     return rc;
 }
 
+static void span_moved(struct emlfs_span *span, const uint8_t *from, const uint8_t *to)
+{
+    if (span->data)
+        span->data = to + (span->data - from);
+}
+
+void block_moved(struct block *block, const uint8_t *from, const uint8_t *to)
+{
+    for (unsigned i = 0; i < block->n; i++) {
+        span_moved(&block->v[i].recipe, from, to);
+        span_moved(&block->v[i].facts, from, to);
+        span_moved(&block->v[i].entries, from, to);
+    }
+}
+
 int events_begin(struct emlfs_buf *out, const struct events_head *head)
 {
     int rc = emlfs_buf_append_u8(out, head->version ? head->version : EVENTS_VERSION);

@@ -82,6 +82,8 @@ struct block {
 void block_free(struct block *block);
 /* meta_only bytes are enough when plain holds at least the meta part: -EAGAIN when it does not. */
 int block_decode(struct emlfs_span plain, size_t plain_len, struct block *ret);
+/* The bytes that block was decoded from, at from, lie at to now. */
+void block_moved(struct block *block, const uint8_t *from, const uint8_t *to);
 bool block_entry_next(struct emlfs_span *entries, struct block_entry *ret);
 int block_entry_append(struct emlfs_buf *out, const struct block_entry *entry);
 /* Encode the meta part of messages v[0..n) (text is appended by the caller behind it). */

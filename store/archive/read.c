@@ -16,6 +16,7 @@
 #define CACHE_SLOTS 64u
 #define POOL 4u
 #define BUFFER_KEEP_BYTES (2u << 20)
+#define BUFFER_WORTH_BYTES (64u << 10) /* a smaller one is as quickly made */
 #define WHOLE_MAX_BYTES (1u << 20)
 #define FIRST_WANT_BYTES (16u << 10) /* holds most meta parts, or the first block of the frame */
 
@@ -58,12 +59,20 @@ int cache_new(size_t max_bytes, struct block_cache **ret)
  * Buffers for blocks and records are some hundred KB to a MB: reused, so that a read costs no page
  * faults. Under the lock.
  */
+static void plain_give(struct block_cache *cache, struct emlfs_buf *plain)
+{
+    bool keep = plain->cap >= BUFFER_WORTH_BYTES && plain->cap <= BUFFER_KEEP_BYTES;
+
+    emlfs_buf_clear(plain);
+    if (cache->plains_n < POOL && keep)
+        cache->plains[cache->plains_n++] = *plain;
+    else
+        emlfs_buf_free(plain);
+}
+
 static void cached_free(struct block_cache *cache, struct cached *cached)
 {
-    if (cache->plains_n < POOL && cached->plain.cap > 0 && cached->plain.cap <= BUFFER_KEEP_BYTES)
-        cache->plains[cache->plains_n++] = cached->plain;
-    else
-        emlfs_buf_free(&cached->plain);
+    plain_give(cache, &cached->plain);
     block_free(&cached->block);
     free(cached);
 }
@@ -110,14 +119,16 @@ void cache_free(struct block_cache *cache)
     free(cache);
 }
 
-static struct cached *cache_get(struct block_cache *cache, uint16_t store_no, uint32_t last)
+/* By a number in it: a message stays in its block as long as the store is open. */
+static struct cached *cache_get(struct block_cache *cache, uint16_t store_no, uint32_t number)
 {
     struct cached *found = NULL;
 
     pthread_mutex_lock(&cache->lock);
     for (unsigned i = 0; i < CACHE_SLOTS && !found; i++) {
         struct cached *slot = cache->slots[i];
-        if (slot && slot->store_no == store_no && slot->last == last)
+        if (slot && slot->store_no == store_no && slot->block.first <= number &&
+            number <= slot->last)
             found = slot;
     }
     if (found) {
@@ -391,6 +402,22 @@ static int cached_fill(const struct wanted *wanted, const struct emlfs_record *r
     return rc;
 }
 
+/* Of a block that only its meta part was wanted of, keep no more: many fit into the cache then. */
+static int cached_tighten(struct block_cache *cache, struct cached *cached)
+{
+    struct emlfs_buf tight = EMLFS_BUF_INIT(EMLFS_RECORD_PLAIN_MAX_BYTES);
+    int rc = emlfs_buf_append(&tight, cached->plain.data, cached->block.meta_len);
+
+    if (rc < 0)
+        return rc;
+    block_moved(&cached->block, cached->plain.data, tight.data);
+    pthread_mutex_lock(&cache->lock);
+    plain_give(cache, &cached->plain);
+    pthread_mutex_unlock(&cache->lock);
+    cached->plain = tight;
+    return 0;
+}
+
 static int block_load(struct block_cache *cache, const struct wanted *wanted, struct cached **ret,
                       struct emlfs_err *err)
 {
@@ -406,6 +433,8 @@ static int block_load(struct block_cache *cache, const struct wanted *wanted, st
         cached->plain_len = record.plain_len;
         cached->meta_only = wanted->meta_only && !wanted->whole;
         rc = cached_fill(wanted, &record, cached, err);
+        if (rc == 0 && cached->meta_only)
+            rc = cached_tighten(cache, cached);
     }
     record_give(cache, &record);
     if (rc < 0)
@@ -420,18 +449,19 @@ static int block_get(struct emlfs_archive *archive, struct wanted wanted, struct
                      struct emlfs_err *err)
 {
     struct store *store = wanted.store;
-    int rc = block_locate(store, wanted.number, &wanted.row, err);
+    int rc;
 
-    *ret = NULL;
-    if (rc < 0)
-        return rc;
-    if (err)
-        err->code = 0;
-    *ret = cache_get(archive->cache, store->rows.no, wanted.row.last);
+    *ret = cache_get(archive->cache, store->rows.no, wanted.number);
     if (*ret && cached_has(*ret, &wanted))
         return 0;
     wanted.whole = wanted.whole || (*ret && !(*ret)->meta_only);
     cached_unref(archive->cache, *ret);
+    *ret = NULL;
+    rc = block_locate(store, wanted.number, &wanted.row, err);
+    if (rc < 0)
+        return rc;
+    if (err)
+        err->code = 0;
     rc = block_load(archive->cache, &wanted, ret, err);
     if (rc == 0)
         cache_put(archive->cache, *ret);
