@@ -316,6 +316,35 @@ static int catch_up(struct follower *self, const struct emlfs_progress *progress
     return rc < 0 ? rc : flushed;
 }
 
+/* Nothing to consume, to make again or to write, as most searches find it: threads cost more. */
+static bool up_to_date(struct emlfs_index *index)
+{
+    struct shelf *shelf;
+    bool current = index_refresh(index, NULL) == 0;
+
+    for (unsigned i = 0; current && (shelf = index_shelf(index, i)); i++) {
+        uint64_t last = 0;
+        current = !atomic_load(&shelf->damaged) && !shelf_unsaved(shelf, NULL) &&
+                  emlfs_archive_last_change(index->options.archive, shelf->no, &last, NULL) == 0 &&
+                  last == shelf->live.seq;
+    }
+    return current;
+}
+
+static int catch_up_on_threads(struct follower *self, const struct emlfs_progress *progress,
+                               struct emlfs_err *err)
+{
+    int rc = extracting_start(self->index, &self->extracting, err);
+
+    if (rc < 0)
+        return rc;
+    rc = merger_start(self, err);
+    if (rc == 0)
+        rc = catch_up(self, progress, err);
+    threads_stop(self);
+    return rc;
+}
+
 int emlfs_index_catch_up(struct emlfs_index *index, const struct emlfs_progress *progress,
                          struct emlfs_err *err)
 {
@@ -327,14 +356,9 @@ int emlfs_index_catch_up(struct emlfs_index *index, const struct emlfs_progress 
         return rc;
     if (index->follower)
         return ask_follower(index, progress, err);
-    rc = extracting_start(index, &self.extracting, err);
-    if (rc < 0)
-        return rc;
     index_work_take(index);
-    rc = merger_start(&self, err);
-    if (rc == 0)
-        rc = catch_up(&self, progress, err);
-    threads_stop(&self);
+    if (!up_to_date(index))
+        rc = catch_up_on_threads(&self, progress, err);
     if (rc == 0)
         merge_all(index, progress ? progress->cancel : NULL, &failures);
     index_work_leave(index);
