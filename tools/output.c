@@ -7,6 +7,7 @@
 #include "emlfs/text.h"
 
 #define TEXT_MAX_BYTES (4u << 20)
+#define TEXT_KEPT_BYTES (64u << 20) /* of rows that wait; then they are shown */
 #define FIELDS_MAX 24
 #define COLUMN_MAX 60 /* a longer value takes its room, the others do not follow */
 
@@ -31,7 +32,9 @@ void complain_err(const struct emlfs_err *err)
 
 void output_begin(struct output *out, const struct emlfs_cli *cli)
 {
-    *out = (struct output){.command = cli->command, .json = cli->json};
+    *out = (struct output){.command = cli->command,
+                           .json = cli->json,
+                           .text = EMLFS_BUF_INIT(TEXT_KEPT_BYTES + FIELDS_MAX * TEXT_MAX_BYTES)};
 }
 
 static unsigned fields_split(const char *fields, struct field *ret)
@@ -184,38 +187,53 @@ static void row_pairs(const struct output *out, struct json_object *row)
 
 /* ---- many rows: columns */
 
+/* Render the cells of a row behind those that wait. */
+static int row_render(struct output *out, struct json_object *row)
+{
+    struct field fields[FIELDS_MAX];
+    unsigned n = fields_split(out->command->fields, fields);
+    int r = 0;
+
+    for (unsigned f = 0; r == 0 && f < n; f++) {
+        struct output_cell *cell = &out->cells[out->n * n + f];
+        char name[64];
+
+        (void)snprintf(name, sizeof(name), "%.*s", (int)fields[f].len, fields[f].name);
+        cell->at = out->text.len;
+        r = value_text(name, json_object_object_get(row, name), &out->text);
+        cell->len = out->text.len - cell->at;
+        if (cell->len > 0)
+            cell->columns = emlfs_text_columns(emlfs_span_of(out->text.data + cell->at, cell->len));
+        else
+            cell->columns = 0;
+    }
+    return r;
+}
+
 static void widths_measure(const struct output *out, const struct field *fields, unsigned n,
                            size_t *widths)
 {
     for (unsigned f = 0; f < n; f++)
         widths[f] = fields[f].len;
-    for (size_t i = 0; i < out->n; i++)
-        for (unsigned f = 0; f < n; f++) {
-            EMLFS_BUF_CLEANUP struct emlfs_buf text = EMLFS_BUF_INIT(TEXT_MAX_BYTES);
-            char name[64];
+    for (size_t i = 0; i < out->n * n; i++) {
+        size_t columns = out->cells[i].columns;
 
-            (void)snprintf(name, sizeof(name), "%.*s", (int)fields[f].len, fields[f].name);
-            (void)value_text(name, json_object_object_get(out->rows[i], name), &text);
-            size_t columns = emlfs_text_columns(emlfs_buf_view(&text));
-
-            if (columns > widths[f] && columns <= COLUMN_MAX)
-                widths[f] = columns;
-        }
+        if (columns > widths[i % n] && columns <= COLUMN_MAX)
+            widths[i % n] = columns;
+    }
 }
 
-static void row_columns(struct json_object *row, const struct field *fields, unsigned n,
+static void row_columns(const struct output *out, const struct output_cell *cells, unsigned n,
                         const size_t *widths)
 {
     for (unsigned f = 0; f < n; f++) {
-        EMLFS_BUF_CLEANUP struct emlfs_buf text = EMLFS_BUF_INIT(TEXT_MAX_BYTES);
-        char name[64];
-
-        (void)snprintf(name, sizeof(name), "%.*s", (int)fields[f].len, fields[f].name);
-        (void)value_text(name, json_object_object_get(row, name), &text);
-        size_t columns = emlfs_text_columns(emlfs_buf_view(&text));
+        size_t columns = cells[f].columns;
         size_t pad = columns < widths[f] ? widths[f] - columns : 0;
 
-        text_put(&text, f + 1 < n ? pad + 2 : 0);
+        if (cells[f].len > 0)
+            (void)fwrite(out->text.data + cells[f].at, 1, cells[f].len, stdout);
+        if (f + 1 < n)
+            (void)printf("%*s", (int)pad + 2, "");
     }
     (void)putchar('\n');
 }
@@ -230,28 +248,32 @@ static void rows_flush(struct output *out)
     for (unsigned f = 0; out->n > 0 && f < n; f++)
         (void)printf("%-*.*s%s", f + 1 < n ? (int)widths[f] + 2 : 0, (int)fields[f].len,
                      fields[f].name, f + 1 < n ? "" : "\n");
-    for (size_t i = 0; i < out->n; i++) {
-        row_columns(out->rows[i], fields, n, widths);
-        json_object_put(out->rows[i]);
-    }
+    for (size_t i = 0; i < out->n; i++)
+        row_columns(out, out->cells + i * n, n, widths);
     out->n = 0;
+    emlfs_buf_clear(&out->text);
 }
 
 static int row_keep(struct output *out, struct json_object *row)
 {
-    if (out->n == OUTPUT_ROWS_MAX)
+    struct field fields[FIELDS_MAX];
+    unsigned n = fields_split(out->command->fields, fields);
+
+    if (out->n == OUTPUT_ROWS_MAX || out->text.len > TEXT_KEPT_BYTES)
         rows_flush(out);
     if (out->n == out->cap) {
         size_t cap = out->cap ? out->cap * 2 : 64;
-        struct json_object **rows = reallocarray(out->rows, cap, sizeof(struct json_object *));
+        struct output_cell *cells = reallocarray(out->cells, cap * n, sizeof(*cells));
 
-        if (!rows)
+        if (!cells)
             return -ENOMEM;
-        out->rows = rows;
+        out->cells = cells;
         out->cap = cap;
     }
-    out->rows[out->n++] = json_object_get(row);
-    return 0;
+    int r = row_render(out, row);
+
+    out->n += r == 0;
+    return r;
 }
 
 /* A row with none of the command's fields is its values alone: search --count. */
@@ -317,8 +339,9 @@ int output_text(const struct emlfs_buf *text)
 int output_end(struct output *out)
 {
     rows_flush(out);
-    free(out->rows);
-    out->rows = NULL;
+    free(out->cells);
+    emlfs_buf_free(&out->text);
+    out->cells = NULL;
     errno = 0;
     if (fflush(stdout) != 0 || ferror(stdout))
         return errno ? -errno : -EIO;

@@ -14,11 +14,17 @@
 
 #define OUTPUT_ROWS_MAX 20000u /* lined up together; more are shown in groups of this many */
 
+struct output_cell {
+    size_t at, len; /* in text */
+    size_t columns;
+};
 struct output {
     const struct emlfs_command *command;
     bool json;
-    struct json_object **rows; /* waiting to be lined up */
+    /* rows waiting to be lined up: a cell for each of the command's fields */
+    struct output_cell *cells;
     size_t n, cap;
+    struct emlfs_buf text;
 };
 void output_begin(struct output *out, const struct emlfs_cli *cli);
 int output_row(struct output *out, struct json_object *row);

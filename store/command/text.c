@@ -35,6 +35,16 @@ static size_t utf8_decode(struct emlfs_span text, uint32_t *ret_char)
     return 0;
 }
 
+/* How many printable ASCII characters text begins with: most of it, and nothing to look up. */
+static size_t plain_run(struct emlfs_span text)
+{
+    size_t n = 0;
+
+    while (n < text.len && text.data[n] >= 0x20 && text.data[n] < 0x7f)
+        n++;
+    return n;
+}
+
 /* Characters that move the cursor, reorder or hide text. */
 static bool char_is_unsafe(uint32_t c)
 {
@@ -79,10 +89,12 @@ int emlfs_text_terminal(struct emlfs_span text, struct emlfs_buf *out)
 {
     while (text.len > 0) {
         uint32_t c = 0;
-        size_t n = utf8_decode(text, &c);
+        size_t plain = plain_run(text), n = plain ? plain : utf8_decode(text, &c);
         int r;
 
-        if (n == 0)
+        if (plain > 0)
+            r = emlfs_buf_append(out, text.data, plain);
+        else if (n == 0)
             r = emlfs_text_printf(out, "\\x%02x", text.data[0]);
         else if (char_is_unsafe(c))
             r = emlfs_text_printf(out, "\\u{%x}", c);
@@ -100,12 +112,13 @@ static bool text_is_utf8(struct emlfs_span text)
 {
     uint32_t c;
 
-    for (size_t i = 0; i < text.len;) {
+    for (size_t i = plain_run(text); i < text.len;) {
         size_t n = utf8_decode(emlfs_span_of(text.data + i, text.len - i), &c);
 
         if (n == 0)
             return false;
         i += n;
+        i += plain_run(emlfs_span_of(text.data + i, text.len - i));
     }
     return true;
 }
@@ -155,9 +168,10 @@ int emlfs_text_json(struct json_object *object, struct emlfs_buf *out)
     /* json-c escapes C0 characters; what else must not be shown stands only inside strings. */
     for (size_t i = 0; i < len;) {
         uint32_t c = 0xfffd;
-        size_t n = utf8_decode(emlfs_span_of(json + i, len - i), &c);
-        int r = n && !char_is_unsafe(c) ? emlfs_buf_append(out, json + i, n)
-                                        : json_char_append(out, n ? c : 0xfffd);
+        struct emlfs_span rest = emlfs_span_of(json + i, len - i);
+        size_t plain = plain_run(rest), n = plain ? plain : utf8_decode(rest, &c);
+        int r = plain || (n && !char_is_unsafe(c)) ? emlfs_buf_append(out, json + i, n)
+                                                   : json_char_append(out, n ? c : 0xfffd);
 
         if (r < 0)
             return r;
@@ -196,11 +210,12 @@ size_t emlfs_text_columns(struct emlfs_span text)
 
     for (size_t i = 0; i < text.len;) {
         uint32_t c = 0;
-        size_t n = utf8_decode(emlfs_span_of(text.data + i, text.len - i), &c);
-        int width = n ? wcwidth((wchar_t)c) : 1;
+        struct emlfs_span rest = emlfs_span_of(text.data + i, text.len - i);
+        size_t plain = plain_run(rest), n = plain ? 0 : utf8_decode(rest, &c);
+        int width = plain ? 0 : n ? wcwidth((wchar_t)c) : 1;
 
-        columns += width > 0 ? (size_t)width : 0;
-        i += n ? n : 1;
+        columns += plain + (width > 0 ? (size_t)width : 0);
+        i += plain ? plain : n ? n : 1;
     }
     return columns;
 }
