@@ -12,6 +12,7 @@
 
 #include "emlfs/base/os.h"
 #include "emlfs/rules_change.h"
+#include "emlfs/name.h"
 #include "view_search.h"
 
 #define NS_PER_SEC 1000000000ll
@@ -137,19 +138,33 @@ static bool is_refusal(struct emlfs_view *view, const struct view_attempt *attem
     }
 }
 
+/* The name of a message says its subject, which is no business of the ledger: its id is. */
+static void name_tell(const struct view_attempt *attempt, struct emlfs_refusal *ret)
+{
+    struct emlfs_msg_id id;
+
+    ret->detail = "";
+    if (!attempt->name)
+        return;
+    if (!emlfs_name_id(attempt->name, &id))
+        ret->detail = attempt->name;
+    else if (ret->message.v == 0)
+        ret->message = id;
+}
+
 int view_refused(struct emlfs_view *view, const struct view_attempt *attempt, int rc)
 {
-    const struct emlfs_refusal refusal = {.target = attempt->target,
-                                          .message = attempt->message,
-                                          .folder = attempt->folder,
-                                          .call = attempt->call,
-                                          .code = -rc,
-                                          .detail = attempt->name ? attempt->name : ""};
+    struct emlfs_refusal refusal = {.target = attempt->target,
+                                    .message = attempt->message,
+                                    .folder = attempt->folder,
+                                    .call = attempt->call,
+                                    .code = -rc};
     struct emlfs_actor actor;
     struct emlfs_who who;
 
     if (rc >= 0 || !is_refusal(view, attempt, rc))
         return rc;
+    name_tell(attempt, &refusal);
     emlfs_rules_who(view->options.rules, attempt->subject, &who);
     if (!emlfs_rules_is_audited(view->options.rules, &who, EMLFS_AUDIT_DENIED))
         return rc;
