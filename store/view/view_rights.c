@@ -11,8 +11,8 @@
 #include <string.h>
 
 #include "emlfs/base/os.h"
-#include "emlfs/rules_change.h"
 #include "emlfs/name.h"
+#include "emlfs/rules_change.h"
 #include "view_search.h"
 
 #define NS_PER_SEC 1000000000ll
