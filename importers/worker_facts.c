@@ -148,7 +148,7 @@ void emlfs_worker_ahead(struct emlfs_worker *worker, struct emlfs_span raw)
         return;
     if (ahead->n == EMLFS_WORKER_AHEAD || raw.len > AHEAD_MESSAGE_MAX_BYTES ||
         room < sizeof request + seen.len) {
-        ahead->closed = ahead->n > 0;
+        ahead->closed = true;
         return;
     }
     int rc = emlfs_buf_append(&ahead->out, &request, sizeof request);
@@ -195,7 +195,12 @@ int emlfs_worker_facts(struct emlfs_worker *worker, struct emlfs_span raw,
     rc = worker_ready(worker, err);
     if (rc < 0)
         return rc;
-    rc = worker->ahead.n > 0 ? ahead_take(worker, ret_facts) : facts_ask(worker, raw, ret_facts);
+    if (worker->ahead.n > 0) {
+        rc = ahead_take(worker, ret_facts);
+    } else {
+        worker->ahead.closed = false;
+        rc = facts_ask(worker, raw, ret_facts);
+    }
     if (rc < 0)
         worker_stop(worker);
     if (rc < 0 && rc != -ENOMEM)
