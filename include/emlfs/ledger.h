@@ -158,9 +158,18 @@ struct emlfs_ledger_findings {
 };
 
 /*
+ * Wait for what is being written, and let appends, checkpoints and proofs that need one wait until
+ * _resume; reading goes on. -EROFS: the ledger is poisoned or read-only, so nothing is written
+ * anyhow, and _resume must not follow.
+ */
+int emlfs_ledger_pause(struct emlfs_ledger *ledger);
+/* From any thread, once for each _pause that returned 0. */
+void emlfs_ledger_resume(struct emlfs_ledger *ledger);
+
+/*
  * Read every byte below config->dir: records, hashes of all levels, checkpoints, mark, keys, time
- * stamps. Works on a ledger that does not open, and while one is open nothing may be appended. 0:
- * the walk came to its end, findings->count tells what it found. -ECANCELED, -ENOMEM, -EIO.
+ * stamps. Works on a ledger that does not open; one that is open must be paused. 0: the walk came
+ * to its end, findings->count tells what it found. -ECANCELED, -ENOMEM, -EIO.
  */
 int emlfs_ledger_verify(const struct emlfs_ledger_config *config,
                         struct emlfs_ledger_findings *findings,

@@ -46,13 +46,19 @@ int ledger_check_files(const struct ledger_checking *checking, struct emlfs_err 
 {
     struct emlfs_ledger_findings findings = {.finding = finding,
                                              .arg = (struct ledger_checking *)checking};
+    struct emlfs_ledger *open = checking->archive ? checking->archive->ledger : NULL;
     struct book_config config;
     int rc = book_config(&checking->book, &config);
+    bool paused;
 
     if (rc < 0)
         return emlfs_err_sys(err, -rc, MODULE, "ledger");
+    /* The write lock keeps out what the archive appends, not what is asked of its ledger. */
+    paused = open && emlfs_ledger_pause(open) == 0;
     if (access(config.dir, F_OK) == 0)
         rc = emlfs_ledger_verify(&config.config, &findings, checking->progress, err);
+    if (paused)
+        emlfs_ledger_resume(open);
     checking->totals->ledger_records = findings.records;
     checking->totals->ledger_checkpoints = findings.checkpoints;
     checking->totals->ledger_timestamps = findings.timestamps;

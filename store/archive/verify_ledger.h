@@ -9,14 +9,14 @@
 
 struct ledger_check;
 struct ledger_checking {
-    struct emlfs_archive *archive; /* not for _files */
+    struct emlfs_archive *archive; /* NULL: it is closed (only for _files) */
     struct book book;
     const struct emlfs_progress *progress;
     struct emlfs_check_totals *totals;
     void (*report)(void *arg, const struct emlfs_err *found);
     void *arg;
 };
-/* Every byte below ledger/. Nothing may be appended meanwhile. No ledger: nothing to do. */
+/* Every byte below ledger/; an open one is paused meanwhile. No ledger: nothing to do. */
 int ledger_check_files(const struct ledger_checking *checking, struct emlfs_err *err);
 /* *ret NULL and 0: there is no open ledger to compare with. */
 int ledger_check_new(const struct ledger_checking *checking, struct ledger_check **ret,

@@ -181,6 +181,16 @@ int ledger_hold(struct emlfs_ledger *ledger)
     return r;
 }
 
+int emlfs_ledger_pause(struct emlfs_ledger *ledger)
+{
+    return ledger_hold(ledger);
+}
+
+void emlfs_ledger_resume(struct emlfs_ledger *ledger)
+{
+    ledger_release(ledger, false);
+}
+
 void ledger_release(struct emlfs_ledger *ledger, bool poison)
 {
     pthread_mutex_lock(&ledger->lock);

@@ -122,7 +122,7 @@ static int note_write(struct emlfs_ledger *ledger, struct emlfs_span text, bool 
     return r;
 }
 
-/* Under notes and _hold. */
+/* Under _hold, so that nobody else changes what notes guards. */
 static int note_add(struct emlfs_ledger *ledger, bool *ret_poison)
 {
     struct emlfs_buf text EMLFS_BUF_CLEANUP = EMLFS_BUF_INIT(EMLFS_CHECKPOINT_MAX_BYTES);
@@ -137,9 +137,11 @@ static int note_add(struct emlfs_ledger *ledger, bool *ret_poison)
         r = note_write(ledger, emlfs_buf_view(&text), ret_poison);
     if (r < 0)
         return r;
+    pthread_mutex_lock(&ledger->notes);
     ledger->last = note;
     ledger->last_hash = hash;
     ledger->notes_bytes += text.len;
+    pthread_mutex_unlock(&ledger->notes);
     return 0;
 }
 
@@ -148,15 +150,13 @@ int emlfs_ledger_checkpoint(struct emlfs_ledger *ledger, struct emlfs_buf *out,
 {
     bool poison = false;
     emlfs_buf_clear(out);
-    pthread_mutex_lock(&ledger->notes);
     int r = ledger_hold(ledger);
     if (r == 0) {
         r = note_add(ledger, &poison);
+        if (r == 0)
+            r = emlfs_checkpoint_format(&ledger->last, out);
         ledger_release(ledger, poison);
     }
-    if (r == 0)
-        r = emlfs_checkpoint_format(&ledger->last, out);
-    pthread_mutex_unlock(&ledger->notes);
     return r < 0 ? emlfs_err_sys(err, -r, MODULE, "no checkpoint can be made") : 0;
 }
 

@@ -142,7 +142,11 @@ struct emlfs_ledger {
     int mark_fd;
     struct ledger_mark mark;
 
-    pthread_mutex_t notes; /* checkpoints; taken before lock, never behind it */
+    /*
+     * Checkpoints: changed by whoever set busy, under notes, which is held for no longer than that,
+     * so that reading one never waits for what busy waits for.
+     */
+    pthread_mutex_t notes;
     int notes_fd;
     uint64_t notes_bytes;
     struct emlfs_checkpoint last; /* number 0: none */

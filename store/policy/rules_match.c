@@ -34,9 +34,7 @@ void rules_page_close(struct rules_page *page)
 
 /* ---- dates */
 
-/*
- * What the message claims, where somebody vouched for it.
- */
+/* What the message claims, where somebody vouched for it. */
 static void claims_of(const struct emlfs_facts *facts, struct emlfs_retention_dates *dates)
 {
     dates->has_received = facts->has_received;

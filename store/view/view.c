@@ -250,10 +250,8 @@ static int lookup_in_folder(struct emlfs_view *view, const struct emlfs_subject 
     rc = view_check(view, subject, &target, EMLFS_CALL_STAT, err);
     if (rc < 0)
         return view_refused_lookup(view, subject, owner.user, rc);
-    if (owner.top && view_search_top(view, owner.user, name, ret))
-        return 0;
-    rc = -ENOENT;
-    if (looks_like_message(name)) {
+    rc = owner.top && view_search_top(view, owner.user, name, ret) ? 0 : -ENOENT;
+    if (rc == -ENOENT && looks_like_message(name)) {
         rc = emlfs_archive_entry_lookup(archive, parent, name, &entry, err);
         if (rc == 0)
             view_attr_one(view, subject, &entry, ret);

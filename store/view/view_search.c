@@ -88,17 +88,18 @@ static void attr_dir(struct emlfs_view *view, emlfs_node node, struct emlfs_user
 {
     const struct emlfs_folder folder = {.parent = {1}, .user = user, .mtime_ns = changed_ns};
     enum view_kind kind = view_node_decode(node).kind;
+    bool below_top = kind == VIEW_SEARCHES || kind == VIEW_QUERIES;
     struct view_shape shape;
 
     view_shape_of(view, user, &shape);
     view_attr_folder(view, &folder, &shape, ret);
-    if (kind == VIEW_SEARCHES || kind == VIEW_QUERIES)
+    if (below_top)
         ret->st.st_mode = S_IFDIR | shape.searches;
     ret->node = node;
     ret->st.st_ino = node;
     ret->shared = false;
     ret->brief = !shape.s.guarded;
-    ret->name_shared = false;
+    ret->name_shared = below_top && !shape.s.guarded; /* N4 */
 }
 
 void view_attr_search(struct emlfs_view *view, emlfs_node node, struct emlfs_user_id user,

@@ -25,7 +25,7 @@ def make(home):
     archive = os.path.join(home, "archive")
     crashlib.init(archive, 25)
     must(crashlib.TOOL, "write", archive, os.path.join(home, "ack"), 0, MESSAGES)
-    must(crashlib.TOOL, "events", archive)
+    must(crashlib.TOOL, "acts", archive)
     crashlib.verify(archive)
     size = size_of(archive)
     if size > ARCHIVE_BYTES:

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "ledger_test.h"
 
+#include <stdatomic.h>
 #include <time.h>
 
 #include "emlfs/base/timestamp.h"
@@ -256,6 +257,51 @@ static void test_checkpoints(void **state)
     assert_int_equal(findings.records, 500);
 }
 
+struct prover {
+    pthread_t thread;
+    struct emlfs_ledger *ledger;
+    atomic_bool stop;
+    uint64_t made;
+};
+
+static void *prover_run(void *arg)
+{
+    struct prover *prover = arg;
+    struct emlfs_buf text EMLFS_BUF_CLEANUP = EMLFS_BUF_INIT(EMLFS_PROOF_MAX_BYTES);
+    for (uint64_t n = 0; !atomic_load(&prover->stop); n++) {
+        if (records_append(prover->ledger, n, 1) < 0 ||
+            emlfs_ledger_prove(prover->ledger, n, &text, NULL) < 0)
+            break;
+        prover->made++;
+    }
+    return NULL;
+}
+
+/* Paused beside a thread that appends and proves, the files are whole, and can be asked. */
+static void test_pause(void **state)
+{
+    struct scene *scene = *state;
+    struct prover prover = {.ledger = scene->ledger};
+    struct emlfs_buf text EMLFS_BUF_CLEANUP = EMLFS_BUF_INIT(EMLFS_CHECKPOINT_MAX_BYTES);
+    assert_int_equal(pthread_create(&prover.thread, NULL, prover_run, &prover), 0);
+    for (unsigned i = 0; i < 60; i++) {
+        assert_int_equal(emlfs_ledger_pause(scene->ledger), 0);
+        uint64_t size = emlfs_ledger_size(scene->ledger);
+        int shown = emlfs_ledger_checkpoint_text(scene->ledger, 0, &text, NULL);
+        assert_true(shown == 0 || shown == -ENOENT);
+        assert_int_equal(findings_count(scene, true), 0);
+        assert_records(scene->ledger, size);
+        emlfs_ledger_resume(scene->ledger);
+        usleep(i % 4 * 500);
+    }
+    atomic_store(&prover.stop, true);
+    pthread_join(prover.thread, NULL);
+    assert_true(prover.made > 0);
+    assert_int_equal(emlfs_ledger_size(scene->ledger), prover.made);
+    scene_close(scene);
+    assert_int_equal(findings_count(scene, true), 0);
+}
+
 /* A checkpoint's body and signature, taken apart as FORMAT.md says, satisfy openssl. */
 static void test_checkpoint_with_openssl(void **state)
 {
@@ -447,6 +493,7 @@ int main(void)
         IN_SCENE(test_proof_lasts),
         IN_SCENE(test_proof_every_byte),
         IN_SCENE(test_checkpoints),
+        IN_SCENE(test_pause),
         IN_SCENE(test_checkpoint_with_openssl),
         IN_SCENE(test_export_with_openssl),
         IN_SCENE(test_timestamp),

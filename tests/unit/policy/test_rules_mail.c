@@ -200,15 +200,19 @@ static void claims_count_only_where_vouched(void **state)
     struct emlfs_policy received = policy("received", "", 1, 0);
 
     mail->entry.ctime_ns = w->archive->now_ns;
-    mail->facts = (struct emlfs_facts){.date_sec = w->archive->now_ns / SECOND - 3 * YEAR / SECOND,
-                                       .date_source = EMLFS_DATE_DATE};
+    const int64_t claimed_sec = w->archive->now_ns / SECOND - 3 * YEAR / SECOND;
+    mail->facts = (struct emlfs_facts){.date_sec = claimed_sec,
+                                       .date_source = EMLFS_DATE_DATE,
+                                       .has_received = true,
+                                       .received_sec = claimed_sec};
     may_delete(w, BOB);
     received.start = EMLFS_START_RECEIVED;
     put(w, received);
     assert_int_equal(deleting(w, BOB, mail), -EPERM);
     mail->entry.flags |= EMLFS_ENTRY_VOUCHED;
     assert_int_equal(deleting(w, BOB, mail), 0);
-    mail->facts.date_source = EMLFS_DATE_FILE; /* the message claims nothing */
+    /* What it claims is not known, whatever the date is that it is shown with. */
+    mail->facts.has_received = false;
     assert_int_equal(deleting(w, BOB, mail), -EPERM);
 }
 
