@@ -200,15 +200,15 @@ static void claims_count_only_where_vouched(void **state)
     struct emlfs_policy received = policy("received", "", 1, 0);
 
     mail->entry.ctime_ns = w->archive->now_ns;
-    mail->facts = (struct emlfs_facts){.date_sec = w->archive->now_ns / SECOND - 3 * YEAR / SECOND,
-                                       .date_source = EMLFS_DATE_DATE};
+    mail->facts = (struct emlfs_facts){
+        .has_received = true, .received_sec = w->archive->now_ns / SECOND - 3 * YEAR / SECOND};
     may_delete(w, BOB);
     received.start = EMLFS_START_RECEIVED;
     put(w, received);
     assert_int_equal(deleting(w, BOB, mail), -EPERM);
     mail->entry.flags |= EMLFS_ENTRY_VOUCHED;
     assert_int_equal(deleting(w, BOB, mail), 0);
-    mail->facts.date_source = EMLFS_DATE_FILE; /* the message claims nothing */
+    mail->facts.has_received = false; /* the message claims nothing */
     assert_int_equal(deleting(w, BOB, mail), -EPERM);
 }
 
