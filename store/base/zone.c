@@ -320,12 +320,27 @@ int32_t emlfs_zone_offset_sec(const char *zone, int64_t utc_sec)
     return zone_offset(&loaded, utc_sec);
 }
 
+/* Where the clocks leave local_sec out: the first moment, after low and not after high, at which
+ * they show it or a later time. */
+static int64_t zone_change(const char *zone, int64_t local_sec, int64_t low, int64_t high)
+{
+    while (high - low > 1) {
+        int64_t middle = low + (high - low) / 2;
+        if (middle + emlfs_zone_offset_sec(zone, middle) < local_sec)
+            low = middle;
+        else
+            high = middle;
+    }
+    return high;
+}
+
 int64_t emlfs_zone_utc_sec(const char *zone, int64_t local_sec)
 {
     int32_t before_sec = emlfs_zone_offset_sec(zone, local_sec - DAY_SEC);
     int32_t after_sec = emlfs_zone_offset_sec(zone, local_sec + DAY_SEC);
-    if (emlfs_zone_offset_sec(zone, local_sec - before_sec) == before_sec ||
-        emlfs_zone_offset_sec(zone, local_sec - after_sec) != after_sec)
+    if (emlfs_zone_offset_sec(zone, local_sec - before_sec) == before_sec)
         return local_sec - before_sec;
-    return local_sec - after_sec;
+    if (emlfs_zone_offset_sec(zone, local_sec - after_sec) == after_sec)
+        return local_sec - after_sec;
+    return zone_change(zone, local_sec, local_sec - after_sec, local_sec - before_sec);
 }

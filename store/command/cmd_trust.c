@@ -27,7 +27,7 @@ static void finding_pass(void *arg, const struct emlfs_err *finding)
 }
 
 static int totals_put(struct emlfs_call *call, const struct emlfs_check_totals *totals,
-                      bool repaired, struct emlfs_err *err)
+                      bool recovered, struct emlfs_err *err)
 {
     struct json_object *row = json_object_new_object();
 
@@ -41,8 +41,14 @@ static int totals_put(struct emlfs_call *call, const struct emlfs_check_totals *
         emlfs_row_number(row, "entries", totals->entries);
         emlfs_row_number(row, "folders", totals->folders);
         emlfs_row_number(row, "bytes", totals->bytes);
-        if (repaired)
+        if (recovered) {
+            emlfs_row_number(row, "ledger_completed", totals->ledger_completed);
             emlfs_row_number(row, "repaired", totals->repaired);
+        } else {
+            emlfs_row_number(row, "ledger_records", totals->ledger_records);
+            emlfs_row_number(row, "checkpoints", totals->ledger_checkpoints);
+            emlfs_row_number(row, "timestamps", totals->ledger_timestamps);
+        }
         emlfs_row_number(row, "errors", totals->errors);
     }
     return emlfs_row_put(call, row, err);

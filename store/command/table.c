@@ -623,7 +623,8 @@ const struct emlfs_command emlfs_commands[] = {
      .right = EMLFS_RIGHT_ADMIN,
      .flags =
          EMLFS_COMMAND_ARCHIVE | EMLFS_COMMAND_CLOSED | EMLFS_COMMAND_EITHER | EMLFS_COMMAND_ONE,
-     .fields = "stores,packs,records,messages,blobs,entries,folders,bytes,errors",
+     .fields = "stores,packs,records,messages,blobs,entries,folders,bytes,ledger_records,"
+               "checkpoints,timestamps,errors",
      .run = emlfs_run_verify},
     {.name = "recover",
      .summary = "rebuild the catalogue from the packs alone",
@@ -634,7 +635,8 @@ const struct emlfs_command emlfs_commands[] = {
      .right = EMLFS_RIGHT_ADMIN,
      .flags =
          EMLFS_COMMAND_ARCHIVE | EMLFS_COMMAND_CLOSED | EMLFS_COMMAND_WRITES | EMLFS_COMMAND_ONE,
-     .fields = "stores,packs,records,messages,blobs,entries,folders,bytes,repaired,errors",
+     .fields = "stores,packs,records,messages,blobs,entries,folders,bytes,ledger_completed,"
+               "repaired,errors",
      .run = emlfs_run_recover},
     {.name = "help",
      .summary = "explain emlfs or one command",
