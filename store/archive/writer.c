@@ -25,7 +25,8 @@ struct writer {
     struct emlfs_pack_writer *pack;
     struct apply *apply;
     struct emlfs_packer *packer;
-    _Atomic uint64_t pending_bytes; /* read by the committer without the lock */
+    _Atomic uint64_t pending_bytes;  /* read by the committer without the lock */
+    struct emlfs_pack_end committed; /* what the last commit of this writer covers */
     struct told told;
     int64_t act_ns;       /* time in the last EVENTS or MASTER record; 0: none since the commit */
     struct emlfs_buf row; /* first row of a MASTER record nothing was told of yet */
@@ -76,10 +77,26 @@ int writer_begin(struct emlfs_archive *archive, struct emlfs_err *err)
     return rc;
 }
 
+/*
+ * The mark behind the seal that was just written behind end: a seal that is damaged later is then
+ * missed, and not taken for a crash that came before it.
+ */
+static int seal_commit(struct emlfs_archive *archive, struct emlfs_pack_end *end,
+                       struct emlfs_err *err)
+{
+    struct store *store = archive_current(archive);
+    int rc = emlfs_packs_walk_from(store->packs, NULL, NULL, end, err);
+
+    if (rc < 0 || !end->sealed)
+        return rc;
+    return apply_commit(archive->writer->apply, store->rows.no, end, err);
+}
+
 /* Close the pack; what it ends with is what the next pack's OPEN record says. */
 static int pack_finish(struct emlfs_archive *archive, struct emlfs_err *err)
 {
     struct emlfs_pack_writer *pack = archive->writer->pack;
+    const struct emlfs_pack_end *committed = &archive->writer->committed;
     struct emlfs_pack_end end;
     int rc;
 
@@ -88,6 +105,9 @@ static int pack_finish(struct emlfs_archive *archive, struct emlfs_err *err)
         return 0;
     emlfs_pack_writer_end(pack, &end);
     rc = emlfs_pack_writer_close(pack, err);
+    if (rc == 0 && end.count > 0 && end.pack_no == committed->pack_no &&
+        end.offset == committed->offset && archive_writable(archive, NULL) == 0)
+        rc = seal_commit(archive, &end, err);
     if (rc < 0 && rc != -EROFS)
         archive_fail(archive, err);
     return rc;
@@ -214,6 +234,7 @@ int writer_commit(struct emlfs_archive *archive, struct emlfs_err *err)
         archive_fail(archive, err);
         return rc;
     }
+    writer->committed = end;
     writer->pending_bytes = 0;
     archive_notify(archive, touched, apply_touched(writer->apply, touched, TOUCHED_MAX));
     archive_wake_watchers(archive);

@@ -136,13 +136,36 @@ static inline void archive_snapshot(struct emlfs_archive *archive, unsigned page
     tree_snapshot(archive, (struct emlfs_folder_id){0}, page_size, out);
 }
 
-/* Copy an archive as a crash would leave it (cp -a, without a shell). */
-static inline void tree_copy(const char *from, const char *to)
+/*
+ * What is written last comes first: of an archive that is being written, the copy of one may then
+ * be ahead of those before it, as after a crash, and never behind.
+ */
+static const char *const copy_order[] = {"/catalog/",           "/master/",       "/ledger/mark",
+                                         "/ledger/checkpoints", "/ledger/tiles/", ""};
+#define COPY_ORDER_N (sizeof(copy_order) / sizeof(copy_order[0]))
+
+static inline unsigned copy_turn(const char *path)
+{
+    unsigned turn = 0;
+    while (!strstr(path, copy_order[turn]))
+        turn++;
+    return turn;
+}
+
+static inline void file_copy(const char *from, const char *to)
+{
+    struct emlfs_buf content = EMLFS_BUF_INIT(256u << 20);
+    must(emlfs_os_read_file(from, &content));
+    must(emlfs_os_replace_file(to, emlfs_buf_view(&content), 0600));
+    emlfs_buf_free(&content);
+}
+
+static inline void tree_copy_turn(const char *from, const char *to, unsigned turn)
 {
     struct dirent **names;
     int n = scandir(from, &names, NULL, NULL);
     assert_true(n >= 0);
-    must(mkdir(to, 0700));
+    assert_true(mkdir(to, 0700) == 0 || errno == EEXIST);
     for (int i = 0; i < n; i++) {
         char a[600], b[600];
         struct stat st;
@@ -150,18 +173,22 @@ static inline void tree_copy(const char *from, const char *to)
         snprintf(b, sizeof(b), "%s/%s", to, names[i]->d_name);
         if (strcmp(names[i]->d_name, ".") != 0 && strcmp(names[i]->d_name, "..") != 0 &&
             lstat(a, &st) == 0) {
-            if (S_ISDIR(st.st_mode)) {
-                tree_copy(a, b);
-            } else {
-                struct emlfs_buf content = EMLFS_BUF_INIT(256u << 20);
-                must(emlfs_os_read_file(a, &content));
-                must(emlfs_os_replace_file(b, emlfs_buf_view(&content), 0600));
-                emlfs_buf_free(&content);
-            }
+            if (S_ISDIR(st.st_mode))
+                tree_copy_turn(a, b, turn);
+            else if (copy_turn(a) == turn)
+                file_copy(a, b);
         }
         free(names[i]);
     }
     free(names);
+}
+
+/* Copy an archive as a crash would leave it (cp -a, without a shell). */
+static inline void tree_copy(const char *from, const char *to)
+{
+    assert_int_equal(access(to, F_OK), -1);
+    for (unsigned turn = 0; turn < COPY_ORDER_N; turn++)
+        tree_copy_turn(from, to, turn);
 }
 
 #endif
