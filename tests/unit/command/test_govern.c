@@ -536,13 +536,15 @@ static void test_stores(void **state)
 {
     struct govern *g = *state;
 
-    OK(RUN(g, ADMIN, "store", "create", "2030"));
-    assert_string_equal(text_at(g, 0, "name"), "2030");
+    /* A number is the number of a store. */
+    assert_int_equal(RUN(g, ADMIN, "store", "create", "2030"), -EINVAL);
+    OK(RUN(g, ADMIN, "store", "create", "Y2030"));
+    assert_string_equal(text_at(g, 0, "name"), "Y2030");
     assert_string_equal(text_at(g, 0, "state"), "current");
     OK(RUN(g, AUDITOR, "store", "list"));
     assert_true(rows_n(g) >= 1);
-    OK(RUN(g, ADMIN, "store", "rename", "2030", "Thirty"));
-    assert_int_equal(RUN(g, ADMIN, "store", "set-state", "2030", "normal"), -ENOENT);
+    OK(RUN(g, ADMIN, "store", "rename", "Y2030", "Thirty"));
+    assert_int_equal(RUN(g, ADMIN, "store", "set-state", "Y2030", "normal"), -ENOENT);
     assert_int_equal(RUN(g, ADMIN, "store", "set-state", "Thirty", "open"), -EINVAL);
     assert_int_equal(RUN(g, ADMIN, "store", "set-state", "Thirty", "disabled"), -EINVAL);
     OK(RUN(g, ADMIN, "store", "create", "Next"));
