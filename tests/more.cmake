@@ -36,8 +36,11 @@ emlfs_script(gates/house gates 60 ${here}/gates/gates.py ${PROJECT_SOURCE_DIR})
 if(TARGET emlfs_policy)
     add_executable(retention_tool ${here}/policy/retention_tool.c)
     target_link_libraries(retention_tool PRIVATE emlfs_policy)
-    list(APPEND script_environment EMLFS_RETENTION_TOOL=$<TARGET_FILE:retention_tool>)
-    emlfs_script(policy/reference policy 600 ${here}/policy/reference.py)
+    add_executable(archive_tool ${here}/policy/archive_tool.c)
+    target_link_libraries(archive_tool PRIVATE emlfs_policy)
+    list(APPEND script_environment EMLFS_RETENTION_TOOL=$<TARGET_FILE:retention_tool>
+        EMLFS_ARCHIVE_TOOL=$<TARGET_FILE:archive_tool>)
+    emlfs_script(policy/reference policy 900 ${here}/policy/reference.py)
 endif()
 
 if(EMLFS_FUZZ)

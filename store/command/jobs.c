@@ -6,7 +6,9 @@
  * It runs when somebody says so, and once a day in the process that mounted the archive. When it
  * ran last is kept in the master row 'J' "retention": version u8 (1), minute of the day u16 le,
  * time of the last run u64 le (ns since 1970 UTC). A run that was missed is made up at the next
- * tick; an archive that never ran it waits for the next time, counted from its first tick.
+ * tick; an archive that never ran it waits for the next time, counted from its first tick. So does
+ * one whose last run lies ahead of the clock: the clock was set back, and would keep the job from
+ * running until it is there again.
  */
 #include "handlers.h"
 
@@ -435,7 +437,7 @@ int emlfs_jobs_tick(struct emlfs_rules *rules, struct emlfs_archive *archive, in
     struct jobs_state state;
     int r = state_read(archive, &state, &why);
 
-    if (r == 0 && state.last_ns == 0) {
+    if (r == 0 && (state.last_ns == 0 || state.last_ns > now_ns)) {
         state.last_ns = now_ns;
         r = jobs_state_encode(&state, &value);
         if (r == 0)

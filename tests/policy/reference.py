@@ -4,7 +4,8 @@
 
 reference.py compares the C code (through retention_tool, EMLFS_RETENTION_TOOL) with it:
 10,000 random policy sets, each with messages, and random changes of policies, where the reference
-tries every combination of queries on many dates while the C code must decide by reasoning.
+tries every combination of queries on many dates while the C code must decide by reasoning. 1,000
+random sets are put in force in a real archive with an index, too (archive_tool).
 """
 import datetime
 import errno
@@ -200,6 +201,57 @@ def counterexample(old, new, queries, probes):
 def easy(policies):
     """Where reasoning and trying must agree: no automatic deletion, no days beside months."""
     return not any(p.flags & AUTO or p.unit == DAYS for p in policies)
+
+
+# ---- a real archive
+
+FIRST = -62135596800  # 0001-01-01
+
+
+class Filed:
+    """A message in a real archive: claims count only where its dates were vouched for."""
+
+    def __init__(self, rng, archived):
+        self.vouched = rng.random() < 0.7
+        self.claims = random_claim(rng, archived), random_claim(rng, archived)
+        self.mask = rng.randrange(32)
+        self.message = Message(archived, FIRST if self.vouched else archived, *self.claims)
+
+    def line(self):
+        claims = " ".join(f"{int(c is not None)} {c or 0}" for c in self.claims)
+        return f"{self.message.archived} {int(self.vouched)} {claims} {self.mask}"
+
+
+def ask_archive(filed, sets):
+    """For each (until, policies): the verdicts, and the numbers of what is due."""
+    lines = [str(len(filed))] + [mail.line() for mail in filed]
+    lines += [f"{until} {set_line(policies)}" for until, policies in sets]
+    out = subprocess.run([os.environ["EMLFS_ARCHIVE_TOOL"]], input="\n".join(lines) + "\n",
+                         capture_output=True, text=True, check=True).stdout.splitlines()
+    assert len(out) == len(sets) * (len(filed) + 1), (len(out), len(sets))
+    for at in range(0, len(out), len(filed) + 1):
+        verdicts = [tuple(map(int, line.split())) for line in out[at:at + len(filed)]]
+        yield verdicts, list(map(int, out[at + len(filed)].split()[1:]))
+
+
+class Archive(unittest.TestCase):
+    def test_random_sets(self):
+        """1,000 sets, each put in force beside the last one, over all messages."""
+        rng = random.Random(99)
+        filed = [Filed(rng, at) for at in sorted(random_moment(rng) for _ in range(40))]
+        sets = [(random_moment(rng), random_set(rng, 6, 5)) for _ in range(1000)]
+        covered = automatic = due_n = 0
+        for (until, policies), (verdicts, due) in zip(sets, ask_archive(filed, sets), strict=True):
+            wanted = [verdict(policies, mail.message, mail.mask) for mail in filed]
+            self.assertEqual(verdicts, wanted, set_line(policies))
+            self.assertEqual(due, [i for i, answer in enumerate(wanted) if answer[1] < until],
+                             set_line(policies))
+            covered += sum(answer[0] != ALWAYS for answer in wanted)
+            automatic += sum(answer[1] != NEVER for answer in wanted)
+            due_n += len(due)
+        self.assertGreater(covered, 20000)
+        self.assertGreater(automatic, 10000)
+        self.assertGreater(due_n, 1000)
 
 
 class Retention(unittest.TestCase):
