@@ -91,6 +91,16 @@ static const struct man_item mount_options[] = {
      "the mount process, which makes walking many paths some ten times slower."},
     {"strict_root", "Do not let root see the names and times of messages that others have just "
                     "looked at, at the price of slower path look-ups."},
+    {"acl",
+     "Show as POSIX ACLs (getfacl(1)) who may do what in a user archive, account by account; "
+     "without it, owner, group and mode say it as far as they can. They cannot be changed "
+     "here: privileges are the archive's."},
+    {"xattr",
+     "Show extended attributes of messages and saved searches (getfattr -d): user.emlfs.id, "
+     "sha256, archived, retain-until, delete-at, policy, hold, store, query. A listing "
+     "that asks for them takes many times as long, so they are off without it."},
+    {"atime=retention", "Show as access time of a message the earliest date on which it may be "
+                        "deleted, as WORM storage does, instead of the message's date."},
     {"noprefetch", "Do not push the next messages of a folder that is read in order into the page "
                    "cache."},
     {"setuid=USER,drop_privileges", "Options of mount.fuse3(8): run the mount process as USER "

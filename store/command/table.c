@@ -25,7 +25,8 @@ static const struct emlfs_arg init_args[] = {
 static const struct emlfs_arg mount_args[] = {
     {"ARCHIVE", 0, EMLFS_ARG_PATH, REQ | POS, NULL, "archive to show"},
     {"MOUNTPOINT", 0, EMLFS_ARG_PATH, REQ | POS, NULL, "directory to show it in"},
-    {"options", 'o', EMLFS_ARG_LIST, 0, "OPTIONS", "mount options, separated by commas"},
+    {"options", 'o', EMLFS_ARG_LIST, 0, "OPTIONS",
+     "separated by commas: ro, acl, xattr, atime=retention, ... (see MOUNT OPTIONS in emlfs(1))"},
     {"foreground", 'f', EMLFS_ARG_FLAG, 0, NULL, "stay in the foreground"},
     END,
 };
