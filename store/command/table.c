@@ -149,7 +149,8 @@ const struct emlfs_command emlfs_commands[] = {
     {.name = "mount",
      .summary = "show an archive as a directory tree",
      .help =
-         "Mounts ARCHIVE on MOUNTPOINT. Mail is for reading only; Searches can be changed. Each "
+         "Mounts ARCHIVE on MOUNTPOINT. Messages are never changed; who has the right deletes and "
+         "moves them. Each "
          "user sees the user archives they may "
          "read. While it is mounted, every other command runs inside the mount process; new mail "
          "appears by itself. Exit codes are those of mount(8). In /etc/fstab the type is "
