@@ -90,7 +90,8 @@ static void test_refused(void **state)
     refuse("r", "r");
     refuse("ro=1", "ro=1");
     refuse("uid", "uid");
-    refuse("xattr", "xattr");
+    refuse("xattr=1", "xattr=1");
+    refuse("atime=later", "atime=later");
     refuse("RO", "RO");
     refuse(" ro", " ro");
     refuse("a\\,ro", "a\\,ro");
