@@ -38,7 +38,8 @@ struct mount_entry {
     char device[32]; /* "MAJOR:MINOR" */
     char type[64];
     char source[MOUNT_PATH_MAX];
-    bool read_only;
+    bool read_only;       /* this mount is, as somebody asked for */
+    bool super_read_only; /* the file system is */
 };
 /* path: absolute, canonical. -ENOENT when nothing is mounted exactly there. */
 int mount_table_find(const char *path, struct mount_entry *ret);

@@ -26,6 +26,7 @@
 #include "emlfs/command.h"
 #include "fs_internal.h"
 #include "fs_loop.h"
+#include "mount_protect.h"
 #include "mount_serve.h"
 
 #define LOCK_WAIT_MS 15000u
@@ -38,6 +39,7 @@ struct server {
     struct fuse_session *session;
     struct emlfs_control *control;
     struct fs_tick *tick;
+    struct mount_protect *protect; /* NULL: mounted for us */
     int64_t since_sec;
     struct fs_loop *loop;
     pthread_t signal_thread;
@@ -54,7 +56,7 @@ static bool is_read_only(const struct mount_job *job)
     struct mount_entry entry;
 
     if (!job->premounted && mount_table_find(job->mountpoint, &entry) == 0)
-        return entry.read_only;
+        return entry.read_only || entry.super_read_only;
     return job->options.read_only;
 }
 
@@ -245,6 +247,16 @@ static void raise_read_ahead(const struct mount_job *job)
     (void)close(fd);
 }
 
+/* The archive's subscriber. */
+static void server_notice(void *arg, struct emlfs_folder_id folder)
+{
+    struct server *server = arg;
+
+    fs_invalidate_notice(server->fs.invalidate, folder);
+    if (folder.v == EMLFS_FOLDER_RULES)
+        mount_protect_notice(server->protect);
+}
+
 static int server_threads(struct server *server, struct emlfs_err *err)
 {
     const struct emlfs_control_options options = {
@@ -266,6 +278,8 @@ static int server_threads(struct server *server, struct emlfs_err *err)
         rc = fs_search_start(&server->fs.search);
     if (rc == 0)
         rc = fs_tick_start(&server->fs, &server->tick);
+    if (rc == 0 && !server->job->premounted)
+        rc = mount_protect_start(server->fs.archive, server->job->mountpoint, &server->protect);
     if (rc < 0)
         return emlfs_err_sys(err, -rc, "mount", "starting threads");
     if (server->fs.index) {
@@ -273,7 +287,8 @@ static int server_threads(struct server *server, struct emlfs_err *err)
         if (rc < 0)
             return rc;
     }
-    emlfs_archive_subscribe(server->fs.archive, fs_invalidate_notice, server->fs.invalidate);
+    emlfs_archive_subscribe(server->fs.archive, server_notice, server);
+    mount_protect_notice(server->protect); /* of what came between */
     return emlfs_control_start(&options, &server->control, err);
 }
 
@@ -298,6 +313,7 @@ static void *signal_run(void *arg)
     ending_signals(&signals);
     sigwait(&signals, &signo);
     if (!atomic_load(&server->ended)) {
+        mount_protect_stop(server->protect);
         fs_prefetch_stop(server->fs.prefetch);
         fs_invalidate_stop(server->fs.invalidate);
         fs_loop_end(server->loop);
@@ -347,6 +363,7 @@ static int server_close(struct server *server, struct emlfs_err *err)
         pthread_kill(server->signal_thread, SIGTERM);
         pthread_join(server->signal_thread, NULL);
     }
+    mount_protect_stop(server->protect);
     if (server->fs.prefetch)
         fs_prefetch_stop(server->fs.prefetch);
     if (server->fs.invalidate)
@@ -372,6 +389,7 @@ static int server_close(struct server *server, struct emlfs_err *err)
         emlfs_bindings_free(server->fs.bindings);
     if (server->fs.archive)
         rc = emlfs_archive_close(server->fs.archive, err);
+    mount_protect_free(server->protect);
     fs_prefetch_free(server->fs.prefetch);
     fs_invalidate_free(server->fs.invalidate);
     return rc;

@@ -72,8 +72,12 @@ static bool line_parse(const char *line, char *point, size_t size, struct mount_
     while (strcmp(skip, "-") != 0)
         if (!*line || *line == '\n' || !field_copy(&line, skip, sizeof(skip)))
             return false;
-    return field_copy(&line, ret->type, sizeof(ret->type)) &&
-           field_copy(&line, ret->source, sizeof(ret->source));
+    if (!field_copy(&line, ret->type, sizeof(ret->type)) ||
+        !field_copy(&line, ret->source, sizeof(ret->source)) ||
+        !field_copy(&line, skip, sizeof(skip)))
+        return false;
+    ret->super_read_only = options_read_only(skip);
+    return true;
 }
 
 int mount_table_find_in(const char *text, const char *path, struct mount_entry *ret)

@@ -80,8 +80,11 @@ static const struct man_item mount_options[] = {
     {"allow_other, default_permissions",
      "Always on: users other than the one who mounts may enter, and each sees only what they may "
      "read. An ordinary user who mounts needs user_allow_other in /etc/fuse.conf."},
-    {"ro, rw", "Read-only or writable (the default). Mail itself is never changed through this "
-               "release's mount: what can be written is the list of saved searches."},
+    {"ro, rw", "Read-only or writable (the default). Messages are never changed; whoever has the "
+               "right may delete and move them and make folders, and each their own saved "
+               "searches. While every store is write-protected, the file system is set read-only "
+               "by itself and writable again afterwards, unless ro was asked for; a mount process "
+               "that is not root cannot set it, and refuses changes all the same."},
     {"no_searches", "Show neither Searches nor .query: for file servers and programs that crawl "
                     "everything and would read each message once more in each search."},
     {"private_names",
@@ -91,6 +94,17 @@ static const struct man_item mount_options[] = {
      "the mount process, which makes walking many paths some ten times slower."},
     {"strict_root", "Do not let root see the names and times of messages that others have just "
                     "looked at, at the price of slower path look-ups."},
+    {"acl",
+     "Show as POSIX ACLs (getfacl(1)) who may do what in a user archive, account by account; "
+     "without it, owner, group and mode say it as far as they can. They cannot be changed "
+     "here: privileges are the archive's."},
+    {"xattr",
+     "Show extended attributes of messages and saved searches (getfattr -d): user.emlfs.id, "
+     "sha256, archived, retain-until, delete-at, policy, hold, store, query. A listing "
+     "that asks for them takes many times as long, so they are off without it."},
+    {"atime=retention", "Show as access time of a message the earliest date on which it may be "
+                        "deleted, as WORM storage does, instead of the "
+                        "message's date; 1970 where none is set."},
     {"noprefetch", "Do not push the next messages of a folder that is read in order into the page "
                    "cache."},
     {"setuid=USER,drop_privileges", "Options of mount.fuse3(8): run the mount process as USER "

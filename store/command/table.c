@@ -25,7 +25,8 @@ static const struct emlfs_arg init_args[] = {
 static const struct emlfs_arg mount_args[] = {
     {"ARCHIVE", 0, EMLFS_ARG_PATH, REQ | POS, NULL, "archive to show"},
     {"MOUNTPOINT", 0, EMLFS_ARG_PATH, REQ | POS, NULL, "directory to show it in"},
-    {"options", 'o', EMLFS_ARG_LIST, 0, "OPTIONS", "mount options, separated by commas"},
+    {"options", 'o', EMLFS_ARG_LIST, 0, "OPTIONS",
+     "separated by commas: ro, acl, xattr, atime=retention, ... (see MOUNT OPTIONS in emlfs(1))"},
     {"foreground", 'f', EMLFS_ARG_FLAG, 0, NULL, "stay in the foreground"},
     END,
 };
@@ -148,7 +149,8 @@ const struct emlfs_command emlfs_commands[] = {
     {.name = "mount",
      .summary = "show an archive as a directory tree",
      .help =
-         "Mounts ARCHIVE on MOUNTPOINT. Mail is for reading only; Searches can be changed. Each "
+         "Mounts ARCHIVE on MOUNTPOINT. Messages are never changed; who has the right deletes and "
+         "moves them. Each "
          "user sees the user archives they may "
          "read. While it is mounted, every other command runs inside the mount process; new mail "
          "appears by itself. Exit codes are those of mount(8). In /etc/fstab the type is "

@@ -9,6 +9,7 @@ import os
 import re
 import stat
 import subprocess
+import time
 
 from harness import (MountTest, command, errno_as, files_below, main, run_as, sha_of, uid_of,
                      wait_until)
@@ -315,13 +316,48 @@ class Stores(Governed):
         self.shows(path, True)
         self.assertIn(os.path.basename(path), run_as("bob", os.listdir, self.inbox))
 
+    def says_read_only(self):
+        return bool(os.statvfs(self.site.mnt).f_flag & os.ST_RDONLY)
+
     def test_2_all_protected(self):
-        self.rule("store", "set-state", "1", "write-protected")
-        last = self.rule("store", "list").stdout
-        if "second" in last:
-            self.rule("store", "set-state", "second", "write-protected")
-        self.assertTrue(wait_until(lambda: run_as("bob", mode_of, self.inbox) & 0o222 == 0))
-        self.assert_errno("bob", errno.EACCES, os.mkdir, os.path.join(self.inbox, "x"))
+        """The mount is read-only as long as all stores are, and says so itself."""
+        folder = os.path.join(self.inbox, "x")
+        search = self.site.path("bob", "Searches", "y")
+        last = "second" if "second" in self.rule("store", "list").stdout else "1"
+        self.assertFalse(self.says_read_only())
+        for _ in range(2):
+            self.rule("store", "set-state", "1", "write-protected")
+            self.rule("store", "set-state", last, "write-protected")
+            self.assertTrue(wait_until(lambda: run_as("bob", mode_of, self.inbox) & 0o222 == 0))
+            self.assertTrue(wait_until(self.says_read_only))
+            self.assertIn("\"read_only\":true", read_text(self.site.path(
+                ".emlfs", "status.json")).replace(" ", ""))
+            self.assert_errno("bob", errno.EROFS, os.mkdir, folder)
+            self.assert_errno("bob", errno.EROFS, os.mkdir, search)
+            self.assert_errno("bob", errno.EROFS, os.unlink, self.mine(112))
+            self.rule("store", "set-state", last, "current")
+            self.assertTrue(wait_until(lambda: not self.says_read_only()))
+            self.assertTrue(wait_until(lambda: errno_as("bob", os.mkdir, folder) == 0))
+            run_as("bob", os.rmdir, folder)
+
+    def test_3_protected_before_it_is_mounted(self):
+        for store in {"1", "second"} if "second" in self.rule("store", "list").stdout else {"1"}:
+            self.rule("store", "set-state", store, "write-protected")
+        self.site.umount()
+        self.site.mount(self.MOUNT)
+        self.assertTrue(wait_until(self.says_read_only))
+
+    def test_4_read_only_by_hand_stays(self):
+        """Nobody's ro is taken back when the stores become writable again."""
+        self.assertTrue(wait_until(self.says_read_only))
+        self.site.mount("remount,ro")
+        last = "second" if "second" in self.rule("store", "list").stdout else "1"
+        self.rule("store", "set-state", last, "current")
+        self.assertTrue(wait_until(lambda: run_as("bob", mode_of, self.inbox) & 0o222 != 0))
+        time.sleep(1)
+        self.assertTrue(self.says_read_only())
+        self.site.mount("remount,rw")
+        self.assertFalse(self.says_read_only())
 
 
 class Attributes(Governed):

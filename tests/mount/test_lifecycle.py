@@ -61,7 +61,8 @@ class Lifecycle(MountTest):
         self.assertEqual(run_as("alice", os.stat, self.site.path("alice")).st_uid, uid_of("alice"))
 
     def test_refused_options(self):
-        for option in ("colour=blue", "xattr", "setuid=daemon", "drop_privileges", "ro=1", "uid"):
+        for option in ("colour=blue", "xattr=1", "acl=1", "atime=later", "setuid=daemon",
+                       "drop_privileges", "ro=1", "uid"):
             done = self.site.mount("ro," + option, check=False)
             self.assertEqual(done.returncode, 1, option)
             self.assertIn(option.split("=")[0], done.stderr)

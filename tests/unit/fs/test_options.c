@@ -110,7 +110,7 @@ static const char *const table =
     "21 1 0:20 / / rw,relatime shared:1 - ext4 /dev/vda rw\n"
     "30 21 0:31 / /mnt/a\\040b ro,nosuid - fuse.emlfs /srv/mail\\040box ro,user_id=0\n"
     "31 21 0:32 / /mnt/two ro master:3 shared:7 propagate_from:2 - fuse.emlfs /one ro\n"
-    "32 31 0:33 / /mnt/two ro - fuse.emlfs /two ro\n"
+    "32 31 0:33 / /mnt/two ro - fuse.emlfs /two rw\n"
     "a line that is none\n"
     "33 31 0:34 / /mnt/cut ro\n"
     "34 31 0:35 /x /mnt/last rw - tmpfs none rw";
@@ -123,10 +123,13 @@ static void test_mount_table(void **state)
     assert_int_equal(mount_table_find_in(table, "/mnt/a b", &entry), 0);
     assert_string_equal(entry.source, "/srv/mail box");
     assert_true(entry.read_only);
+    assert_true(entry.super_read_only);
     assert_string_equal(entry.device, "0:31");
     assert_true(mount_entry_is_emlfs(&entry));
     assert_int_equal(mount_table_find_in(table, "/mnt/two", &entry), 0);
     assert_string_equal(entry.source, "/two");
+    assert_true(entry.read_only);
+    assert_false(entry.super_read_only);
     assert_int_equal(mount_table_find_in(table, "/mnt/last", &entry), 0);
     assert_false(entry.read_only);
     assert_false(mount_entry_is_emlfs(&entry));
