@@ -13,6 +13,15 @@ static void reply(fuse_req_t req, fuse_ino_t node, int rc, const struct emlfs_er
     fs_reply_error(req, rc, node, err);
 }
 
+/* Desktops keep quiet about litter that is refused so, wherever it is; it is nobody's attempt. */
+static bool refuse_litter(fuse_req_t req, const char *name)
+{
+    if (!emlfs_name_is_litter(name))
+        return false;
+    fuse_reply_err(req, EACCES);
+    return true;
+}
+
 void fs_change_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 {
     struct emlfs_subject subject = fs_subject_of(req);
@@ -22,6 +31,8 @@ void fs_change_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t
     int rc;
 
     (void)mode;
+    if (refuse_litter(req, name))
+        return;
     rc = emlfs_view_mkdir(fs_of(req)->view, &subject, parent, name, &attr, &err);
     if (rc < 0) {
         reply(req, parent, rc, &err);
@@ -104,12 +115,9 @@ static void refuse(fuse_req_t req, fuse_ino_t node, enum emlfs_access_call call)
     reply(req, node, emlfs_view_refuse(fs_of(req)->view, &subject, node, call, &err), &err);
 }
 
-/* Litter is refused as such, so that desktops keep quiet about it. */
 static void refuse_new(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-    if (emlfs_name_is_litter(name))
-        fuse_reply_err(req, EACCES);
-    else
+    if (!refuse_litter(req, name))
         refuse(req, parent, EMLFS_CALL_CREATE);
 }
 

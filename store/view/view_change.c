@@ -541,14 +541,17 @@ static bool time_differs(const struct timespec *a, const struct timespec *b)
     return a->tv_sec != b->tv_sec || a->tv_nsec != b->tv_nsec;
 }
 
-static bool set_differs(const struct emlfs_view_set *set, const struct stat *st)
+/* Only messages show how long they are: of a text, 0 stands for whatever it is. */
+static bool set_differs(const struct emlfs_view_set *set, const struct emlfs_attr *attr)
 {
+    const bool sized = view_node_decode(attr->node).kind == VIEW_MESSAGE;
     const struct stat *asked = set->asked;
+    const struct stat *st = &attr->st;
 
     return (set->mask & EMLFS_SET_MODE && (asked->st_mode & 07777) != (st->st_mode & 07777)) ||
            (set->mask & EMLFS_SET_UID && asked->st_uid != st->st_uid) ||
            (set->mask & EMLFS_SET_GID && asked->st_gid != st->st_gid) ||
-           (set->mask & EMLFS_SET_SIZE && asked->st_size != st->st_size) ||
+           (set->mask & EMLFS_SET_SIZE && (!sized || asked->st_size != st->st_size)) ||
            (set->mask & EMLFS_SET_MTIME && time_differs(&asked->st_mtim, &st->st_mtim)) ||
            (set->mask & EMLFS_SET_ATIME && time_differs(&asked->st_atim, &st->st_atim));
 }
@@ -559,7 +562,7 @@ int emlfs_view_setattr(struct emlfs_view *view, const struct emlfs_subject *subj
 {
     int rc = emlfs_view_getattr(view, subject, node, ret, err);
 
-    if (rc < 0 || !set_differs(set, &ret->st))
+    if (rc < 0 || !set_differs(set, ret))
         return rc;
     return emlfs_view_refuse(view, subject, node,
                              set->mask & EMLFS_SET_SIZE ? EMLFS_CALL_WRITE : EMLFS_CALL_SETATTR,
