@@ -7,10 +7,13 @@
  *     Look-ups are made by every shell and file manager by itself: of them a stranger's are, once a
  *     minute for each account and user archive.
  * G3  That a place takes no changes, whoever asks (a search, a hold), is no refusal.
+ * G4  The name of a message says who wrote what, and is read by those who read the ledger: a record
+ *     has its id instead.
  */
 #include <string.h>
 
 #include "emlfs/base/os.h"
+#include "emlfs/name.h"
 #include "emlfs/rules_change.h"
 #include "view_search.h"
 
@@ -137,19 +140,27 @@ static bool is_refusal(struct emlfs_view *view, const struct view_attempt *attem
     }
 }
 
+/* G4 */
+static void name_tell(const struct view_attempt *attempt, struct emlfs_refusal *ret)
+{
+    struct emlfs_msg_id id = attempt->message;
+    bool message = id.v || (attempt->name && emlfs_name_id(attempt->name, &id));
+
+    if (message)
+        ret->message = id;
+    ret->detail = attempt->name && !message ? attempt->name : "";
+}
+
 int view_refused(struct emlfs_view *view, const struct view_attempt *attempt, int rc)
 {
-    const struct emlfs_refusal refusal = {.target = attempt->target,
-                                          .message = attempt->message,
-                                          .folder = attempt->folder,
-                                          .call = attempt->call,
-                                          .code = -rc,
-                                          .detail = attempt->name ? attempt->name : ""};
+    struct emlfs_refusal refusal = {
+        .target = attempt->target, .folder = attempt->folder, .call = attempt->call, .code = -rc};
     struct emlfs_actor actor;
     struct emlfs_who who;
 
     if (rc >= 0 || !is_refusal(view, attempt, rc))
         return rc;
+    name_tell(attempt, &refusal);
     emlfs_rules_who(view->options.rules, attempt->subject, &who);
     if (!emlfs_rules_is_audited(view->options.rules, &who, EMLFS_AUDIT_DENIED))
         return rc;
