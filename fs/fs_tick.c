@@ -36,9 +36,12 @@ static void tick_jobs(struct fs_tick *tick)
     const struct emlfs_progress progress = {.cancel = &tick->stop};
     struct emlfs_err err = {.code = 0};
     struct fs *fs = tick->fs;
-    int rc =
-        emlfs_jobs_tick(fs->rules, fs->archive, emlfs_archive_now_ns(fs->archive), &progress, &err);
+    int rc;
 
+    if (fs->read_only)
+        return;
+    rc =
+        emlfs_jobs_tick(fs->rules, fs->archive, emlfs_archive_now_ns(fs->archive), &progress, &err);
     if (rc < 0 && rc != -ECANCELED && rc != tick->jobs_told)
         fs_log_text(fs->log, LOG_ERR, "processing retention policies: %s", err.text);
     tick->jobs_told = rc;

@@ -497,6 +497,7 @@ int mount_serve(struct mount_job *job)
     harden_process();
     server.fs.acl = job->options.acl;
     server.fs.xattr = job->options.xattr;
+    server.fs.read_only = job->options.read_only;
     server.fs.archive_name_sec = job->options.private_names ? 0.0 : FS_CACHE_SEC;
     server.fs.log = fs_log_new(job->foreground);
     if (!server.fs.log) {

@@ -7,8 +7,9 @@
  * Invariants:
  *  1. What emlfs_worker_facts returns passed emlfs_facts_decode in this process.
  *  2. Answers come in the order of what was sent: the first message without one is the one the
- * child is at, or died of. Those behind it are asked again of the next child.
- *  3. Messages are sent ahead in one row: behind one that was not, none is, until all are answered.
+ *     child is at, or died of. Those behind it are asked again of the next child.
+ *  3. Messages are sent ahead in one row: behind one that was not, none is, until all are answered
+ *     and the next is asked for.
  */
 #include <poll.h>
 #include <sys/socket.h>
@@ -134,7 +135,6 @@ static int ahead_take(struct emlfs_worker *worker, struct emlfs_buf *ret_facts)
     worker->ahead.n--;
     memmove(worker->ahead.raw, worker->ahead.raw + 1,
             worker->ahead.n * sizeof worker->ahead.raw[0]);
-    worker->ahead.closed = worker->ahead.closed && worker->ahead.n > 0;
     return 0;
 }
 

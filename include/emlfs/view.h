@@ -43,7 +43,8 @@
  * each a directory of the messages that it covers and that the caller may read, under the names and
  * nodes that they have in the folders. .emlfs/audit and .emlfs/due are theirs, too: the newest
  * records of the ledger, and for each day of the coming year what its policy deletes then (what is
- * due already stands under today). .emlfs/explain/ID says to who may read a message when it may be
+ * due already stands under today; of mail that the caller may not read, only whose it is and its
+ * id). .emlfs/explain/ID says to who may read a message when it may be
  * deleted and why. These files are made when they are opened and tell no size.
  *
  * Every call decides by subject, whatever the kernel's mode check said before.

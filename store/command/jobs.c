@@ -124,14 +124,37 @@ static int policy_named(void *arg, const struct emlfs_policy *policy)
     return 1;
 }
 
+/* Who administers reads no mail: of a message that the caller may not read, whose it is and its id.
+ */
+static int due_path(struct retention_run *run, const struct emlfs_entry *entry,
+                    struct emlfs_buf *out)
+{
+    const struct emlfs_target target = {.kind = EMLFS_OBJECT_MESSAGE,
+                                        .user = entry->user,
+                                        .store_no = emlfs_msg_id_store(entry->id)};
+    char id[EMLFS_MSG_ID_TEXT_MAX];
+    struct emlfs_user user;
+    int r;
+
+    if (emlfs_rules_check(run->rules, &run->call->subject, &target, EMLFS_CALL_STAT, NULL) == 0) {
+        r = emlfs_folder_path(run->archive, entry->folder, out, run->err);
+        if (r == 0 && emlfs_text_printf(out, "/%s", entry->name) < 0)
+            r = emlfs_err_set(run->err, ENOMEM, MODULE, "out of memory");
+        return r;
+    }
+    emlfs_msg_id_format(entry->id, id);
+    r = emlfs_user_by_id(run->archive, entry->user, &user, run->err);
+    if (r == 0 && emlfs_text_printf(out, "%s/[%s]", user.name, id) < 0)
+        r = emlfs_err_set(run->err, ENOMEM, MODULE, "out of memory");
+    return r;
+}
+
 static int due_row(struct retention_run *run, const struct emlfs_due *due, const char *result)
 {
     EMLFS_BUF_CLEANUP struct emlfs_buf path = EMLFS_BUF_INIT(PATH_BYTES);
     struct policy_name policy = {.id = due->policy};
-    int r = emlfs_folder_path(run->archive, due->entry.folder, &path, run->err);
+    int r = due_path(run, &due->entry, &path);
 
-    if (r == 0 && emlfs_text_printf(&path, "/%s", due->entry.name) < 0)
-        r = emlfs_err_set(run->err, ENOMEM, MODULE, "out of memory");
     if (r < 0)
         return r;
     (void)emlfs_rules_policies(run->rules, policy_named, &policy);

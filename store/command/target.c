@@ -175,9 +175,9 @@ static int wanted_user(struct choice *choice, struct emlfs_err *err)
     if (!choice->ask->user)
         return 0;
     r = emlfs_user_by_name(choice->call->archive, choice->ask->user, &user, err);
-    if (r == -ENOENT)
-        return emlfs_err_set(err, ENOENT, "message", "no user archive %s that you may read",
-                             choice->ask->user);
+    if (r == -ENOENT) /* as for one that is there: names of user archives may be private */
+        return emlfs_err_set(err, ENOENT, "message", "%s: no such message that you may see",
+                             choice->ask->message);
     choice->wanted = r == 0 ? user.id : (struct emlfs_user_id){0};
     return r;
 }

@@ -4,6 +4,8 @@
  *
  * U1  A day is a UTC day. What was due before today stands under today: it goes with the next run.
  * U2  A list is cut where it would exceed its maximum, and its last line says how much is missing.
+ * U3  An office opens no mail: a message that the caller may not read stands here by its user
+ *     archive and id, without the folder and the name, which says who wrote what.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -18,6 +20,7 @@
 #define POLICIES_MAX 256u
 #define PATH_DEPTH_MAX 64u
 #define PATH_MAX_BYTES 2048u
+#define PLACE_MAX_BYTES (PATH_MAX_BYTES + EMLFS_NAME_MAX_BYTES + 1)
 #define LINE_MAX_BYTES 4096u
 
 uint32_t view_due_today(struct emlfs_view *view)
@@ -92,6 +95,7 @@ struct due_policy {
 };
 struct due_list {
     struct emlfs_view *view;
+    const struct emlfs_subject *subject;
     struct emlfs_buf *out;
     uint32_t today;
     uint64_t day, left_out;
@@ -148,21 +152,39 @@ static void list_path(struct due_list *list, struct emlfs_folder_id id)
     memcpy(list->path, path + at, sizeof(path) - at);
 }
 
+/* U3 */
+static void list_place(struct due_list *list, const struct emlfs_entry *entry,
+                       char ret[PLACE_MAX_BYTES])
+{
+    const struct emlfs_target target = view_target_message(entry->user, entry->id);
+    char id[EMLFS_MSG_ID_TEXT_MAX];
+    struct emlfs_user user = {.name = "?"};
+
+    if (view_check(list->view, list->subject, &target, EMLFS_CALL_STAT, NULL) < 0) {
+        emlfs_msg_id_format(entry->id, id);
+        (void)emlfs_user_by_id(list->view->options.archive, entry->user, &user, NULL);
+        (void)snprintf(ret, PLACE_MAX_BYTES, "%s/[%s]", user.name, id);
+        return;
+    }
+    if (entry->folder.v != list->folder.v) {
+        list->folder = entry->folder;
+        list_path(list, list->folder);
+    }
+    (void)snprintf(ret, PLACE_MAX_BYTES, "%s%s", list->path, entry->name);
+}
+
 static int list_each(void *arg, const struct emlfs_due *due)
 {
     struct due_list *list = arg;
-    char when[EMLFS_TIME_TEXT_MAX], line[LINE_MAX_BYTES];
+    char when[EMLFS_TIME_TEXT_MAX], place[PLACE_MAX_BYTES], line[LINE_MAX_BYTES];
     int n, rc;
 
     if (day_of(list->today, due->latest_sec) != list->day)
         return 0;
-    if (due->entry.folder.v != list->folder.v) {
-        list->folder = due->entry.folder;
-        list_path(list, list->folder);
-    }
+    list_place(list, &due->entry, place);
     emlfs_time_text(due->latest_sec, when);
-    n = snprintf(line, sizeof(line), "%s\t%s%s\t%s%s\n", when, list->path, due->entry.name,
-                 policy_name(list, due->policy), due->held ? "\theld" : "");
+    n = snprintf(line, sizeof(line), "%s\t%s\t%s%s\n", when, place, policy_name(list, due->policy),
+                 due->held ? "\theld" : "");
     if (n < 0 || (size_t)n >= sizeof(line))
         return -EIO;
     rc = list->out->len < VIEW_TEXT_MAX_BYTES - 2 * sizeof(line)
@@ -175,10 +197,11 @@ static int list_each(void *arg, const struct emlfs_due *due)
     return rc;
 }
 
-int view_due_text(struct emlfs_view *view, uint32_t day, struct emlfs_buf *out,
-                  struct emlfs_err *err)
+int view_due_text(struct emlfs_view *view, const struct emlfs_subject *subject, uint32_t day,
+                  struct emlfs_buf *out, struct emlfs_err *err)
 {
-    struct due_list list = {.view = view, .out = out, .today = view_due_today(view)};
+    struct due_list list = {
+        .view = view, .subject = subject, .out = out, .today = view_due_today(view)};
     char line[64];
     int rc, n;
 

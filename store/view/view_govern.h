@@ -44,8 +44,8 @@ uint32_t view_due_today(struct emlfs_view *view);
 /* Which days of the coming year something is due on. Looks at every entry of the archive. */
 int view_due_find(struct emlfs_view *view, const atomic_bool *cancel, struct view_due_days *ret,
                   struct emlfs_err *err);
-int view_due_text(struct emlfs_view *view, uint32_t day, struct emlfs_buf *out,
-                  struct emlfs_err *err);
+int view_due_text(struct emlfs_view *view, const struct emlfs_subject *subject, uint32_t day,
+                  struct emlfs_buf *out, struct emlfs_err *err);
 void view_due_name(uint32_t day, char ret_name[VIEW_DUE_NAME_MAX]);
 /* The day that name stands for, today ... today + VIEW_DUE_DAYS - 1. */
 bool view_due_parse(struct emlfs_view *view, const char *name, uint32_t *ret_day);

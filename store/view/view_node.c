@@ -346,6 +346,8 @@ int view_errno(int rc)
         return rc;
     case -ECANCELED:
         return -EINTR;
+    case -EBUSY: /* file servers take that for somebody else's open file */
+        return -EAGAIN;
     default:
         return -EIO;
     }

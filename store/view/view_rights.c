@@ -7,6 +7,8 @@
  *     Look-ups are made by every shell and file manager by itself: of them a stranger's are, once a
  *     minute for each account and user archive.
  * G3  That a place takes no changes, whoever asks (a search, a hold), is no refusal.
+ * G4  The name of a message says who wrote what, and is read by those who read the ledger: a record
+ *     has its id instead.
  */
 #include <string.h>
 
@@ -138,27 +140,21 @@ static bool is_refusal(struct emlfs_view *view, const struct view_attempt *attem
     }
 }
 
-/* The name of a message says its subject, which is no business of the ledger: its id is. */
+/* G4 */
 static void name_tell(const struct view_attempt *attempt, struct emlfs_refusal *ret)
 {
-    struct emlfs_msg_id id;
+    struct emlfs_msg_id id = attempt->message;
+    bool message = id.v || (attempt->name && emlfs_name_id(attempt->name, &id));
 
-    ret->detail = "";
-    if (!attempt->name)
-        return;
-    if (!emlfs_name_id(attempt->name, &id))
-        ret->detail = attempt->name;
-    else if (ret->message.v == 0)
+    if (message)
         ret->message = id;
+    ret->detail = attempt->name && !message ? attempt->name : "";
 }
 
 int view_refused(struct emlfs_view *view, const struct view_attempt *attempt, int rc)
 {
-    struct emlfs_refusal refusal = {.target = attempt->target,
-                                    .message = attempt->message,
-                                    .folder = attempt->folder,
-                                    .call = attempt->call,
-                                    .code = -rc};
+    struct emlfs_refusal refusal = {
+        .target = attempt->target, .folder = attempt->folder, .call = attempt->call, .code = -rc};
     struct emlfs_actor actor;
     struct emlfs_who who;
 

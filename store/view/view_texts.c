@@ -204,7 +204,7 @@ int view_text_make(struct emlfs_view *view, const struct emlfs_subject *subject,
     case VIEW_CHECKPOINT:
         return checkpoint_make(view, out, err);
     case VIEW_DUE_DAY:
-        return view_due_text(view, at->saved, out, err);
+        return view_due_text(view, subject, at->saved, out, err);
     case VIEW_EXPLAINED:
         return explain_make(view, subject, at->id, out, err);
     default:

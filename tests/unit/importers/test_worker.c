@@ -477,6 +477,29 @@ static void test_ahead_in_disorder(void **state)
     emlfs_worker_free(worker);
 }
 
+/* One that is too long to wait behind others costs no child, wherever it stands. */
+static void test_ahead_long(void **state)
+{
+    struct emlfs_worker *worker = worker_of("/proc/self/exe", 0);
+    EMLFS_BUF_CLEANUP struct emlfs_buf raw = EMLFS_BUF_INIT(1u << 20);
+    struct ahead_mail mail;
+    (void)state;
+    ahead_mail_make(&mail);
+    assert_int_equal(emlfs_buf_append(&raw, mail.v[0].data, mail.v[0].len), 0);
+    while (raw.len < (100u << 10))
+        assert_int_equal(emlfs_buf_append(&raw, "text\r\n", 6), 0);
+    pid_t child = child_find();
+    for (unsigned at = 0; at < 4; at++) {
+        for (unsigned i = 0; i < 4; i++)
+            emlfs_worker_ahead(worker, emlfs_buf_view(i == at ? &raw : &mail.v[i]));
+        for (unsigned i = 0; i < 4; i++)
+            assert_same_facts(worker, emlfs_buf_view(i == at ? &raw : &mail.v[i]));
+        assert_int_equal(child_find(), child);
+    }
+    ahead_mail_free(&mail);
+    emlfs_worker_free(worker);
+}
+
 /* Only the message that the child died of has no facts. */
 static void test_ahead_killed(void **state)
 {
@@ -518,6 +541,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_corpus),
         cmocka_unit_test(test_ahead),
         cmocka_unit_test(test_ahead_in_disorder),
+        cmocka_unit_test(test_ahead_long),
         cmocka_unit_test(test_ahead_killed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
