@@ -12,7 +12,7 @@
  */
 #include <inttypes.h>
 
-#include "timed_archive.h"
+#include "timed_mail.h"
 
 #define SLOTS 6u
 

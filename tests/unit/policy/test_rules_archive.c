@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "../../policy/timed_archive.h"
+#include "../../policy/timed_mail.h"
 #include "emlfs/base/zone.h"
 
 #define TEN_YEARS (3653 * TIMED_DAY)
