@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Every right, every caller, every call: the exact errno, and the record in the ledger.
 
-One row is a call on alice's archive, one column a caller (governed.py says what each may). A cell is
-the letter of the errno, and behind it what the ledger must hold of it afterwards: "+" a record of the
-deed, "!" one of the refusal, "~" nothing about the deed but one record in a minute that a stranger
+One row is a call on alice's archive, one column a caller (governed.py says what each may). A cell
+is the letter of the errno, and behind it what the ledger must hold of it afterwards: "+" a record of
+the deed, "!" one of the refusal, "~" nothing about the deed but one record in a minute that a stranger
 looked for something. Nothing behind the letter: no record at all, because looking is no deed, or
 because the kernel refused before the file system was asked. Written by hand from the rules, never
 from the code. All activities are recorded here.
@@ -18,7 +18,7 @@ from governed import HELD, KEPT, GovernedSite
 from harness import errno_as, main, run_as, uid_of
 
 LETTERS = {"-": 0, "A": errno.EACCES, "N": errno.ENOENT, "P": errno.EPERM, "R": errno.EROFS}
-#             a  member  no_archive  no_export  no_delete  writer  deleter  reader  access  auditor
+
 WHO = ("alice", "member", "no_archive", "no_export", "no_delete", "writer", "deleter", "reader",
        "access", "auditor", "late", "bob", "no_login", "stranger", "admin", "root")
 #    alice     no_archive    no_delete  deleter   access   late  no_login   admin
@@ -108,7 +108,8 @@ TRIED = {"list the archive": "list", "rename a folder": "rename", "rename held":
          "save a search": "mkdir", "search by command": "command", "export": "command",
          "command on the ledger": "command", "command of administrators": "command"}
 
-TEXTS = {"no such message that you may see": errno.ENOENT, "right to do this is missing": errno.EACCES,
+TEXTS = {"no such message that you may see": errno.ENOENT,
+         "right to do this is missing": errno.EACCES,
          "is closed to you": errno.EACCES, "is not open to you": errno.EACCES,
          "of the archive may": errno.EACCES}
 
@@ -250,7 +251,7 @@ class Matrix(unittest.TestCase):
     # ---- the ledger
 
     def check_records(self, call, marks):
-        """The records since the last row are, caller by caller, what the marks say, and no others."""
+        """The records since the last row are what the marks say for each caller, and no others."""
         rows = [row for row in self.records() if row["record"] > self.last]
         self.last = max([self.last] + [row["record"] for row in rows])
         wrong = []

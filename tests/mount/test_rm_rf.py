@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""rm -rf of the mount, as every kind of user: exactly what that user may delete goes, and nothing else."""
+"""rm -rf of the mount, as every kind of user: what that user may delete goes, nothing else."""
 import os
 import unittest
 
@@ -53,7 +53,7 @@ class RmRf(unittest.TestCase):
         return self.site.ledger("--kind", "message-deleted")
 
     def test_1_views_lose_nothing(self):
-        """Below a search, a query or a hold nothing is deleted, whoever asks, and by nobody's rights."""
+        """Below a search, a query or a hold nothing is deleted, whoever asks."""
         before = self.mail()
         search = self.site.path("alice", "Searches", "subject:number")
         for person in CALLERS:
