@@ -2,11 +2,11 @@
 """Every right, every caller, every call: the exact errno, and the record in the ledger.
 
 One row is a call on alice's archive, one column a caller (governed.py says what each may). A cell
-is the letter of the errno, and behind it what the ledger must hold of it afterwards: "+" a record of
-the deed, "!" one of the refusal, "~" nothing about the deed but one record in a minute that a stranger
-looked for something. Nothing behind the letter: no record at all, because looking is no deed, or
-because the kernel refused before the file system was asked. Written by hand from the rules, never
-from the code. All activities are recorded here.
+is the letter of the errno, and behind it what the ledger must hold of it afterwards: "+" a record
+of the deed, "!" one of the refusal, "~" nothing about the deed, and at most one record in a minute
+that a stranger looked for something. Nothing behind the letter: no record at all, because looking
+is no deed, or because the kernel refused before the file system was asked. Written by hand from the
+rules, never from the code. All activities are recorded here.
 
   -  0    A EACCES   N ENOENT   P EPERM   R EROFS
 """
@@ -18,7 +18,6 @@ from governed import HELD, KEPT, GovernedSite
 from harness import errno_as, main, run_as, uid_of
 
 LETTERS = {"-": 0, "A": errno.EACCES, "N": errno.ENOENT, "P": errno.EPERM, "R": errno.EROFS}
-
 WHO = ("alice", "member", "no_archive", "no_export", "no_delete", "writer", "deleter", "reader",
        "access", "auditor", "late", "bob", "no_login", "stranger", "admin", "root")
 #    alice     no_archive    no_delete  deleter   access   late  no_login   admin
