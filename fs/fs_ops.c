@@ -127,11 +127,11 @@ static void ops_open(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *inf
     struct emlfs_msg_id id;
     int rc;
 
-    rc = emlfs_view_file_open(fs->view, &subject, node, &file, &err);
-    if (rc == 0 && (info->flags & (O_ACCMODE | O_TRUNC)) != O_RDONLY) {
-        emlfs_view_file_free(file);
+    /* First, because opening to read is recorded. */
+    if ((info->flags & (O_ACCMODE | O_TRUNC)) != O_RDONLY)
         rc = emlfs_view_refuse(fs->view, &subject, node, EMLFS_CALL_WRITE, &err);
-    }
+    else
+        rc = emlfs_view_file_open(fs->view, &subject, node, &file, &err);
     if (rc < 0) {
         fs_reply_error(req, rc, node, &err);
         return;

@@ -126,3 +126,23 @@ int emlfs_call_activity(struct emlfs_call *call, const struct emlfs_activity *ac
 
     return emlfs_archive_record(call->archive, &actor, &record, err);
 }
+
+void emlfs_call_unseen(struct emlfs_call *call, struct emlfs_user_id owner,
+                       struct emlfs_msg_id message, int code)
+{
+    const struct emlfs_refusal refusal = {
+        .target = {.kind = EMLFS_OBJECT_MESSAGE,
+                   .user = owner,
+                   .store_no = emlfs_msg_id_store(message)},
+        .message = message,
+        .call = EMLFS_CALL_COMMAND,
+        .code = code,
+        .detail = "",
+    };
+    struct emlfs_actor actor = emlfs_call_actor(call);
+
+    if (emlfs_rules_grants(call->rules, &call->subject, owner) & EMLFS_GRANT_READ ||
+        !emlfs_rules_is_audited(call->rules, &call->who, EMLFS_AUDIT_DENIED))
+        return;
+    (void)emlfs_rules_refused(call->rules, &actor, &refusal, NULL);
+}

@@ -36,12 +36,12 @@ static int message_allowed(struct emlfs_call *call, const struct emlfs_entry *en
     return emlfs_rules_check(call->rules, &call->subject, &target, wanted, NULL);
 }
 
-static int message_missing(const char *text, int refused, struct emlfs_err *err)
+int emlfs_message_missing(const char *text, int refused, struct emlfs_err *err)
 {
     if (refused == -EACCES)
         return emlfs_err_set(err, EACCES, "message", "%s: other people's mail is closed to you",
                              text);
-    return emlfs_err_set(err, -refused, "message", "%s: no such message that you may read", text);
+    return emlfs_err_set(err, -refused, "message", "%s: no such message that you may see", text);
 }
 
 /* The first entry that the caller may call decides: which user archive it is in is no matter. */
@@ -50,6 +50,7 @@ int emlfs_message_find(struct emlfs_call *call, const char *text, enum emlfs_acc
 {
     struct emlfs_folder top = {0};
     struct emlfs_msg_id id;
+    struct emlfs_user_id unseen = {0};
     int r = emlfs_message_id(text, &id, err), refused = -ENOENT;
 
     while (r == 0) {
@@ -67,10 +68,14 @@ int emlfs_message_find(struct emlfs_call *call, const char *text, enum emlfs_acc
 
         if (r == 0 && may == 0)
             return 0;
-        if (may < 0 && refused == -ENOENT)
+        if (may < 0 && refused == -ENOENT) {
             refused = may;
+            unseen = top.user;
+        }
     }
-    return r == -ENOENT ? message_missing(text, refused, err) : r;
+    if (r == -ENOENT && refused == -ENOENT && unseen.v)
+        emlfs_call_unseen(call, unseen, id, ENOENT);
+    return r == -ENOENT ? emlfs_message_missing(text, refused, err) : r;
 }
 
 /* "user/folder/name" of an entry. */

@@ -89,6 +89,13 @@ struct emlfs_activity {
 };
 int emlfs_call_activity(struct emlfs_call *call, const struct emlfs_activity *activity,
                         struct emlfs_err *err);
+/*
+ * The caller asked for a message of owner's that they may not know of: where refusals are recorded,
+ * this one is, with code (an errno), whatever the caller is told. One who may read owner's archive
+ * was not refused (the store of the message is away): nothing is recorded.
+ */
+void emlfs_call_unseen(struct emlfs_call *call, struct emlfs_user_id owner,
+                       struct emlfs_msg_id message, int code);
 
 /* ---- lists of words as sets of bits (words.c) */
 
@@ -139,6 +146,8 @@ int emlfs_message_id(const char *text, struct emlfs_msg_id *ret, struct emlfs_er
  */
 int emlfs_message_find(struct emlfs_call *call, const char *text, enum emlfs_access_call wanted,
                        struct emlfs_entry *ret, struct emlfs_err *err);
+/* Tells that text is no message for the caller: refused is -ENOENT or -EACCES, and returned. */
+int emlfs_message_missing(const char *text, int refused, struct emlfs_err *err);
 
 /* ---- helpers for building rows */
 

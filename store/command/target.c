@@ -76,6 +76,8 @@ struct choice {
     struct emlfs_filing best;
     unsigned fitting; /* filings that could be meant as well as best; 0: none */
     unsigned rank;    /* how well best fits */
+    int refused;      /* of the first filing that the caller may not see: -errno; 0: none */
+    struct emlfs_user_id unseen; /* whose that is */
 };
 
 static bool filing_known(struct choice *choice, const struct emlfs_filing *filing)
@@ -84,8 +86,15 @@ static bool filing_known(struct choice *choice, const struct emlfs_filing *filin
                                   .user = filing->user,
                                   .store_no = emlfs_msg_id_store(choice->id)};
 
-    return emlfs_rules_check(choice->call->rules, &choice->call->subject, &target,
-                             choice->ask->call, NULL) == 0;
+    int r = emlfs_rules_check(choice->call->rules, &choice->call->subject, &target,
+                              choice->ask->call, NULL);
+
+    if (r < 0 && choice->refused == 0 &&
+        (!choice->wanted.v || choice->wanted.v == filing->user.v)) {
+        choice->refused = r;
+        choice->unseen = filing->user;
+    }
+    return r == 0;
 }
 
 /* 0: not meant. */
@@ -136,10 +145,24 @@ static int choice_make(struct choice *choice, const struct emlfs_filing *filings
     return 0;
 }
 
+/*
+ * Of a message that is there, for one who may not know. EACCES is recorded by who runs the command,
+ * except where that is for many messages (exact).
+ */
+static void refusal_record(const struct choice *choice)
+{
+    if (choice->refused != -EACCES || choice->ask->exact)
+        emlfs_call_unseen(choice->call, choice->unseen, choice->id, -choice->refused);
+}
+
 static int choice_judge(const struct choice *choice, struct emlfs_err *err)
 {
     const struct emlfs_target_ask *ask = choice->ask;
 
+    if (choice->fitting == 0 && choice->refused < 0)
+        refusal_record(choice);
+    if (choice->fitting == 0 && choice->refused == -EACCES)
+        return emlfs_message_missing(ask->message, choice->refused, err);
     if (choice->fitting == 0 && ask->exact && !choice->wanted.v && choice->said.len == 0)
         return emlfs_err_set(err, ENOENT, "message",
                              "%s: not filed in your archive; --user names another", ask->message);

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A governed archive for the mount tests: every kind of caller, and mail under every kind of rule.
 
-alice's archive is what all of them try; bob's lies beside it. Callers are accounts that every Debian
-has. Rights in alice's archive, of users who may do everything where nothing else is said:
+alice's archive is what all of them try; bob's lies beside it. Callers are accounts that every
+Debian has. Rights in alice's archive, of users who may do everything where nothing else is said:
 
   alice     owner: read, write, delete       member   the same, as a member of the Unix group "man"
   reader    read                             auditor  reads everything, changes nothing
@@ -40,7 +40,8 @@ class GovernedSite(Site):
 
     def govern(self, *argv, person="root", check=True, **options):
         """A command on the archive; rows of its JSON lines."""
-        done = self.emlfs(*argv, "-a", self.archive, "--json", person=person, check=check, **options)
+        done = self.emlfs(*argv, "-a", self.archive, "--json", person=person, check=check,
+                          **options)
         return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
 
     def make(self):
@@ -73,7 +74,7 @@ class GovernedSite(Site):
                     "a test of what it opens", person="access")
 
     def load_mail(self):
-        """alice: Old 71-75 in a store of their own, Inbox 1-60, Projects 61-70; bob: Inbox 100-105."""
+        """alice: Old 71-75 in a store of their own, Inbox 1-60, Projects 61-70; others: Inbox."""
         def load(user, folder, numbers):
             source = os.path.join(self.source, f"{user} {folder}")
             write_mail(os.path.join(source, folder), numbers)

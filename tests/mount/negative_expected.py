@@ -113,8 +113,8 @@ MISSING_IN_VIEW = NOTHING | {
     "link over": "PPPPPNA",
 }
 NO_QUERY = {
-    "open w|open trunc|truncate|unlink|rmdir|chmod|chown|utimens|link|rename|open excl|symlink|mknod"
-    "|mkdir": "VVVVVNA",
+    "open w|open trunc|truncate|unlink|rmdir|chmod|chown|utimens|link|rename|open excl|symlink"
+    "|mknod|mkdir": "VVVVVNA",
 }
 
 #                users admin access auditor late root
@@ -128,8 +128,8 @@ HOLDS = {
     "link": "NPPPPP",
 }
 HOLD = HOLDS | {"open excl|mkdir|symlink|mknod": "NEEEEE"}
-# One who may not read mail is told of a hold, and not what is in it: neither what is there nor what is
-# not. An auditor who may not read this archive sees a hold without the message.
+# One who may not read mail is told of a hold, and not what is in it: neither what is there nor what
+# is not. An auditor who may not read this archive sees a hold without the message.
 IN_HOLD = {
     "open w|open trunc|truncate|unlink|rmdir|rename": "NAAANA",
     "open excl|mkdir|symlink|mknod": "NAEEAA",

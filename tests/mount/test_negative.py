@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One system call, one caller, one object, one exact errno; cold, and after others warmed the caches.
+"""One system call, one caller, one object, one exact errno; cold, and with warmed caches.
 
 Nothing here changes the archive: every cell is a call that must fail, or one that changes nothing.
 The tables are in negative_expected.py.
@@ -175,8 +175,10 @@ class Negative(unittest.TestCase):
             ("audit", "TEXT", at(".emlfs/audit")), ("due", "CONTROL", at(".emlfs/due")),
             ("missing in .emlfs", "MISSING_IN_CONTROL", at(".emlfs/new")),
         ]
-        cls.objects = [(what, table, expected.MAIL, path, other) for what, table, path, other in mail]
-        cls.objects += [(what, table, expected.OFFICES, path, path) for what, table, path in offices]
+        cls.objects = [(what, table, expected.MAIL, path, other)
+                       for what, table, path, other in mail]
+        cls.objects += [(what, table, expected.OFFICES, path, path)
+                        for what, table, path in offices]
 
     def rows(self):
         """caller → what to try and what must come of it."""
