@@ -144,9 +144,9 @@ int emlfs_command_index_open(struct emlfs_archive *archive,
  * once a minute, by one thread at a time, which also calls emlfs_rules_tick. The job that processes
  * retention policies runs at its time (03:30 in the archive's zone) or at the first call after it;
  * an archive that never ran it, or whose last run lies ahead of the clock, waits for its next time
- * from that call on. 0: nothing was due, 1: it ran; a failed run is recorded and not repeated before
- * its next time. ECANCELED by progress (may be NULL): it runs again at the next call. EROFS, ENOSPC,
- * EUCLEAN, EIO.
+ * from that call on. 0: nothing was due, 1: it ran; a failed run is recorded and not repeated
+ * before its next time. ECANCELED by progress (may be NULL): it runs again at the next call. EROFS,
+ * ENOSPC, EUCLEAN, EIO.
  */
 int emlfs_jobs_tick(struct emlfs_rules *rules, struct emlfs_archive *archive, int64_t now_ns,
                     const struct emlfs_progress *progress, struct emlfs_err *err);
