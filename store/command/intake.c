@@ -264,14 +264,17 @@ static int intake_start(struct emlfs_intake *intake, const struct emlfs_intake_o
                                           .source = options->source,
                                           .arrival_ns = intake_arrival};
     struct emlfs_who who;
+
+    emlfs_rules_who(options->rules, &options->subject, &who);
+    intake->actor = emlfs_rules_actor(&who, options->ledger_source);
+    ingest.actor = intake->actor;
+
     int r = intake_top(intake, options, err);
 
     if (r < 0 || intake->dry_run)
         return r;
-    emlfs_rules_who(options->rules, &options->subject, &who);
-    ingest.actor = emlfs_rules_actor(&who, options->ledger_source);
     if (options->trust_dates)
-        r = trust_record(options, &ingest.actor, intake->user, err);
+        r = trust_record(options, &intake->actor, intake->user, err);
     if (r == 0)
         r = intake_workers(intake, options->worker_exe, err);
     if (r == 0)
