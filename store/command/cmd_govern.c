@@ -32,6 +32,7 @@ static int verdict_ask(struct deed *deed, const struct emlfs_entry_at *at,
 /* The reason that was given; on disk before the deed is. */
 static int reason_record(struct deed *deed, const struct emlfs_entry_at *at, struct emlfs_err *err)
 {
+    uint8_t detail[EMLFS_LEDGER_DETAIL_MAX_BYTES];
     struct emlfs_ledger_record record = {.kind = EMLFS_LEDGER_COMMAND_RUN,
                                          .owner = at->user,
                                          .message = at->id,
@@ -40,7 +41,7 @@ static int reason_record(struct deed *deed, const struct emlfs_entry_at *at, str
 
     if (!deed->reason || !*deed->reason)
         return 0;
-    record.detail = emlfs_span_str(deed->reason);
+    record.detail = emlfs_ledger_detail(emlfs_span_str(deed->reason), detail);
     return emlfs_archive_record(deed->call->archive, &deed->actor, &record, err);
 }
 

@@ -40,12 +40,13 @@ static int intake_allowed(const struct emlfs_intake_options *options, struct eml
 static int trust_record(const struct emlfs_intake_options *options, const struct emlfs_actor *actor,
                         struct emlfs_user_id user, struct emlfs_err *err)
 {
+    uint8_t detail[EMLFS_LEDGER_DETAIL_MAX_BYTES];
     struct emlfs_ledger_record record = {.kind = EMLFS_LEDGER_COMMAND_RUN,
                                          .owner = user,
                                          .name = emlfs_span_str("import --trust-dates")};
 
-    if (options->source && strlen(options->source) <= EMLFS_LEDGER_DETAIL_MAX_BYTES)
-        record.detail = emlfs_span_str(options->source);
+    if (options->source)
+        record.detail = emlfs_ledger_detail(emlfs_span_str(options->source), detail);
     return emlfs_archive_record(options->archive, actor, &record, err);
 }
 
