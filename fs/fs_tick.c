@@ -18,6 +18,7 @@ struct fs_tick {
     pthread_mutex_t lock; /* with wake: so that no signal is lost */
     pthread_cond_t wake;
     atomic_bool stop;
+    struct emlfs_jobs jobs;
     int told, jobs_told; /* the thread's own: the errors that were written to the log last */
 };
 
@@ -40,11 +41,14 @@ static void tick_jobs(struct fs_tick *tick)
 
     if (fs->read_only)
         return;
-    rc =
-        emlfs_jobs_tick(fs->rules, fs->archive, emlfs_archive_now_ns(fs->archive), &progress, &err);
+    const struct emlfs_jobs_at at = {fs->rules, fs->archive, emlfs_archive_now_ns(fs->archive)};
+
+    rc = emlfs_jobs_tick(&tick->jobs, &at, &progress, &err);
     if (rc < 0 && rc != -ECANCELED && rc != tick->jobs_told)
         fs_log_text(fs->log, LOG_ERR, "processing retention policies: %s", err.text);
-    tick->jobs_told = rc;
+    /* What waits to be tried again is no news when it fails again. */
+    if (rc != 0)
+        tick->jobs_told = rc;
 }
 
 static void *tick_run(void *arg)

@@ -230,5 +230,7 @@ struct emlfs_archive_status {
 };
 int emlfs_archive_get_status(struct emlfs_archive *archive, struct emlfs_archive_status *ret,
                              struct emlfs_err *err);
+/* As status.writable; cheap. */
+bool emlfs_archive_is_writable(struct emlfs_archive *archive);
 
 #endif

@@ -144,11 +144,22 @@ int emlfs_command_index_open(struct emlfs_archive *archive,
  * once a minute, by one thread at a time, which also calls emlfs_rules_tick. The job that processes
  * retention policies runs at its time (03:30 in the archive's zone) or at the first call after it;
  * an archive that never ran it, or whose last run lies ahead of the clock, waits for its next time
- * from that call on. 0: nothing was due, 1: it ran; a failed run is recorded and not repeated
- * before its next time. ECANCELED by progress (may be NULL): it runs again at the next call. EROFS,
+ * from that call on. 0: nothing was due, or the archive takes no changes; 1: it ran. A failed run
+ * is recorded and not repeated before its next time; where that could not be recorded, not within
+ * an hour. Entries that fail for a reason of their own end no run: it returns the first one's error
+ * behind the others. ECANCELED by progress (may be NULL): it runs again at the next call. EROFS,
  * ENOSPC, EUCLEAN, EIO.
  */
-int emlfs_jobs_tick(struct emlfs_rules *rules, struct emlfs_archive *archive, int64_t now_ns,
+struct emlfs_jobs { /* the caller's, zero at first */
+    bool failed;
+    int64_t failed_ns;
+};
+struct emlfs_jobs_at {
+    struct emlfs_rules *rules;
+    struct emlfs_archive *archive;
+    int64_t now_ns;
+};
+int emlfs_jobs_tick(struct emlfs_jobs *jobs, const struct emlfs_jobs_at *at,
                     const struct emlfs_progress *progress, struct emlfs_err *err);
 
 /*

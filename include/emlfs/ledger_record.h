@@ -108,6 +108,12 @@ struct emlfs_ledger_record {
     struct emlfs_span data;   /* bytes: a row that the ledger must be able to restore */
     uint8_t salt[EMLFS_LEDGER_SALT_BYTES]; /* random, set by the ledger: hashes tell nothing */
 };
+/*
+ * Foreign text as a detail may hold it, in ret: each byte of a control character, and each that is
+ * not UTF-8, becomes \xHH; what is too long is cut between two of them.
+ */
+struct emlfs_span emlfs_ledger_detail(struct emlfs_span text,
+                                      uint8_t ret[EMLFS_LEDGER_DETAIL_MAX_BYTES]);
 
 /* Name of a kind: lower case and dashes. NULL: unknown (a newer version's). */
 const char *emlfs_ledger_kind_name(unsigned kind);

@@ -80,7 +80,12 @@ struct emlfs_refusal {
     int code; /* positive errno */
     const char *detail;
 };
-/* Append ACCESS_DENIED. What the record says of the call is its name ("open", "unlink", ...). */
+/*
+ * Append ACCESS_DENIED. What the record says of the call is its name ("open", "unlink", ...). Of
+ * one uid at most 60 are recorded a minute, of root and an administrator 600, of all that are
+ * neither 600 together; what is beyond is counted, and the uid's next record tells it in its detail
+ * ("(and 1234 more)"): 0, too. Errors as emlfs_archive_record.
+ */
 int emlfs_rules_refused(struct emlfs_rules *rules, const struct emlfs_actor *actor,
                         const struct emlfs_refusal *refusal, struct emlfs_err *err);
 

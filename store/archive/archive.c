@@ -285,6 +285,11 @@ int archive_writable(struct emlfs_archive *archive, struct emlfs_err *err)
                          archive->path, archive->failed_why);
 }
 
+bool emlfs_archive_is_writable(struct emlfs_archive *archive)
+{
+    return archive_writable(archive, NULL) == 0;
+}
+
 void emlfs_archive_subscribe(struct emlfs_archive *archive, emlfs_change_fn *fn, void *arg)
 {
     pthread_mutex_lock(&archive->notice_lock);
@@ -796,7 +801,7 @@ int emlfs_archive_get_status(struct emlfs_archive *archive, struct emlfs_archive
         }
     }
     ret->bytes_on_disk = directory_bytes(archive->path, 4);
-    ret->writable = !archive->read_only && !atomic_load(&archive->failed);
+    ret->writable = emlfs_archive_is_writable(archive);
     if (!ret->writable)
         snprintf(ret->why, sizeof(ret->why), "%s",
                  archive->read_only ? "opened for reading only" : archive->failed_why);

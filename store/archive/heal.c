@@ -360,6 +360,7 @@ static int row_need(struct heal *heal, const struct applied *applied, struct eml
     struct folder_row folder;
     struct emlfs_span rest, key, value;
     uint8_t kind;
+    bool known;
     int rc;
 
     (void)emlfs_cursor_u8(&cur); /* the version, which apply has seen */
@@ -375,9 +376,11 @@ static int row_need(struct heal *heal, const struct applied *applied, struct eml
     record.kind = (uint16_t)row_kind(kind, value);
     if (rc == 0 && kind == EMLFS_MASTER_FOLDER)
         rc = folder_fill(key, value, &folder, &record);
-    return rc < 0 ? rc
-                  : need(heal, is_known(heal, deed_hash(DEED_ROW, record.time_ns, kind, key)), NULL,
-                         &record, err);
+    known = is_known(heal, deed_hash(DEED_ROW, record.time_ns, kind, key));
+    /* Its first one has no record, and nothing says which that is. */
+    if (rc == 0 && kind == EMLFS_MASTER_JOB && !known)
+        return 0;
+    return rc < 0 ? rc : need(heal, known, NULL, &record, err);
 }
 
 static bool is_older(const struct heal *heal, const struct applied *record)
@@ -410,10 +413,92 @@ int heal_record(struct heal *heal, struct apply *apply, const struct applied *re
     return rc;
 }
 
+/* ---- digests of what was deleted */
+
+struct lacking {
+    struct emlfs_ledger_record **v; /* by message */
+    size_t n, left;
+};
+
+static int by_message(const void *a, const void *b)
+{
+    const struct emlfs_ledger_record *const *first = a, *const *second = b;
+    uint64_t one = (*first)->message.v, two = (*second)->message.v;
+
+    return (one > two) - (one < two);
+}
+
+static bool lacks_digest(const struct emlfs_ledger_record *record)
+{
+    return record->kind == EMLFS_LEDGER_MESSAGE_DELETED && !record->has_digest;
+}
+
+/* A message is deleted out of several folders, each with its record. 1: nothing is left. */
+static int digest_fill(void *arg, const struct emlfs_ledger_record *archived)
+{
+    struct lacking *lacking = arg;
+    size_t low = 0, high = lacking->n;
+
+    if (archived->kind != EMLFS_LEDGER_MESSAGE_ARCHIVED || !archived->has_digest)
+        return 0;
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+
+        if (lacking->v[mid]->message.v < archived->message.v)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    for (; low < lacking->n && lacking->v[low]->message.v == archived->message.v; low++) {
+        struct emlfs_ledger_record *record = lacking->v[low];
+
+        lacking->left -= !record->has_digest;
+        record->has_digest = true;
+        record->digest = archived->digest;
+    }
+    return lacking->left == 0;
+}
+
+/*
+ * The catalogue says nothing of what is gone, so the ledger is asked, all of it at once; what is
+ * older than the ledger stays without.
+ */
+static int digests_fill(struct heal *heal, struct emlfs_err *err)
+{
+    const struct emlfs_ledger_filter filter = {.kind = EMLFS_LEDGER_MESSAGE_ARCHIVED};
+    struct told *missing = &heal->missing;
+    struct lacking lacking = {0};
+    int rc = 0;
+
+    for (size_t i = 0; i < missing->n; i++)
+        lacking.left += lacks_digest(&missing->v[i]);
+    if (lacking.left == 0)
+        return 0;
+    lacking.v = calloc(lacking.left, sizeof(*lacking.v));
+    if (!lacking.v)
+        return emlfs_err_set(err, ENOMEM, MODULE, "out of memory");
+    for (size_t i = 0; i < missing->n; i++) {
+        if (lacks_digest(&missing->v[i]))
+            lacking.v[lacking.n++] = &missing->v[i];
+    }
+    qsort(lacking.v, lacking.n, sizeof(struct emlfs_ledger_record *), by_message);
+    for (size_t i = 0; i < missing->n && rc == 0; i++)
+        rc = digest_fill(&lacking, &missing->v[i]);
+    if (rc == 0 && emlfs_ledger_size(heal->ledger))
+        rc = emlfs_ledger_each(heal->ledger, &filter, digest_fill, &lacking, err);
+    free(lacking.v);
+    return rc < 0 ? rc : 0;
+}
+
 int heal_write(struct heal *heal, uint64_t *count, struct emlfs_err *err)
 {
     if (!heal || heal->missing.n == 0)
         return 0;
+
+    int rc = digests_fill(heal, err);
+
+    if (rc < 0)
+        return rc;
     *count += heal->missing.n;
     return told_write(&heal->missing, heal->ledger, err);
 }

@@ -10,6 +10,9 @@
 #include <unistd.h>
 
 #define READ_STEP_BYTES (64u << 10)
+#define TRY_FIRST_MS 5u
+#define TRY_LONGEST_MS 40u
+#define TRY_ALL_MS 1000u
 
 int emlfs_os_write_all(int fd, const void *data, size_t len)
 {
@@ -210,6 +213,20 @@ int64_t emlfs_os_monotonic_ns(void)
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail: the clock exists and now is ours */
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+bool emlfs_os_try_later(unsigned *waited_ms)
+{
+    unsigned pause_ms = *waited_ms < TRY_FIRST_MS ? TRY_FIRST_MS : *waited_ms;
+
+    if (*waited_ms >= TRY_ALL_MS)
+        return false;
+    pause_ms = pause_ms > TRY_LONGEST_MS ? TRY_LONGEST_MS : pause_ms;
+    *waited_ms += pause_ms;
+    struct timespec pause = {.tv_nsec = (long)pause_ms * 1000000};
+    while (nanosleep(&pause, &pause) < 0 && errno == EINTR)
+        continue;
+    return true;
 }
 
 void emlfs_os_close(int *fd)

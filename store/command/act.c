@@ -92,37 +92,20 @@ void emlfs_call_record_closed(struct emlfs_call *call, struct emlfs_ledger_recor
         record_failed(call, &why);
 }
 
-/* What a record can hold of text: escaped, and cut between characters. */
-static int record_text(const char *text, struct emlfs_buf *out)
-{
-    int r = emlfs_text_terminal(emlfs_span_str(text), out);
-
-    if (r == 0 && out->len > EMLFS_LEDGER_DETAIL_MAX_BYTES) {
-        out->len = EMLFS_LEDGER_DETAIL_MAX_BYTES;
-        while (out->len > 0 && (out->data[out->len] & 0xc0) == 0x80)
-            out->len--;
-    }
-    return r;
-}
-
 int emlfs_call_activity(struct emlfs_call *call, const struct emlfs_activity *activity,
                         struct emlfs_err *err)
 {
-    EMLFS_BUF_CLEANUP struct emlfs_buf text = EMLFS_BUF_INIT(16 * EMLFS_ARG_TEXT_MAX_BYTES);
+    uint8_t detail[EMLFS_LEDGER_DETAIL_MAX_BYTES];
     struct emlfs_actor actor = emlfs_call_actor(call);
 
     if (!emlfs_rules_is_audited(call->rules, &call->who, activity->what))
         return 0;
 
-    int r = record_text(activity->text, &text);
-
-    if (r < 0)
-        return emlfs_err_sys(err, -r, "command", "recording");
-
-    struct emlfs_ledger_record record = {.kind = activity->kind,
-                                         .owner = activity->owner,
-                                         .message = activity->message,
-                                         .detail = emlfs_buf_view(&text)};
+    struct emlfs_ledger_record record = {
+        .kind = activity->kind,
+        .owner = activity->owner,
+        .message = activity->message,
+        .detail = emlfs_ledger_detail(emlfs_span_str(activity->text), detail)};
 
     return emlfs_archive_record(call->archive, &actor, &record, err);
 }

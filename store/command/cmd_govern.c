@@ -4,10 +4,10 @@
 
 #include <stdio.h>
 
+#include "emlfs/base/os.h"
 #include "emlfs/text.h"
 
 #define PATH_BYTES (1u << 20)
-#define VERDICT_TRIES 3 /* the rules may change between a verdict and its use */
 
 /* What is done to each of several messages. */
 struct deed {
@@ -32,6 +32,7 @@ static int verdict_ask(struct deed *deed, const struct emlfs_entry_at *at,
 /* The reason that was given; on disk before the deed is. */
 static int reason_record(struct deed *deed, const struct emlfs_entry_at *at, struct emlfs_err *err)
 {
+    uint8_t detail[EMLFS_LEDGER_DETAIL_MAX_BYTES];
     struct emlfs_ledger_record record = {.kind = EMLFS_LEDGER_COMMAND_RUN,
                                          .owner = at->user,
                                          .message = at->id,
@@ -40,18 +41,21 @@ static int reason_record(struct deed *deed, const struct emlfs_entry_at *at, str
 
     if (!deed->reason || !*deed->reason)
         return 0;
-    record.detail = emlfs_span_str(deed->reason);
+    record.detail = emlfs_ledger_detail(emlfs_span_str(deed->reason), detail);
     return emlfs_archive_record(deed->call->archive, &deed->actor, &record, err);
 }
 
-static int deed_try(struct deed *deed, const struct emlfs_entry_at *at, bool first,
+/* reasoned: the reason is recorded. */
+static int deed_try(struct deed *deed, const struct emlfs_entry_at *at, bool *reasoned,
                     struct emlfs_err *err)
 {
     struct emlfs_verdict *verdict = NULL;
     int r = verdict_ask(deed, at, &verdict, err);
 
-    if (r == 0 && first)
+    if (r == 0 && !*reasoned) {
         r = reason_record(deed, at, err);
+        *reasoned = r == 0;
+    }
     if (r == 0 && deed->to.v)
         r = emlfs_archive_entry_move(deed->call->archive, &deed->actor, at, deed->to, verdict, err);
     else if (r == 0)
@@ -60,12 +64,19 @@ static int deed_try(struct deed *deed, const struct emlfs_entry_at *at, bool fir
     return r;
 }
 
+/*
+ * The rules may change between a verdict and its use, and an import may be filing the message just
+ * now.
+ */
 static int deed_do(struct deed *deed, const struct emlfs_entry_at *at, struct emlfs_err *err)
 {
-    int r = -EAGAIN;
+    unsigned waited_ms = 0;
+    bool reasoned = false;
+    int r = deed_try(deed, at, &reasoned, err);
 
-    for (int i = 0; r == -EAGAIN && i < VERDICT_TRIES; i++)
-        r = deed_try(deed, at, i == 0, err);
+    while (r == -EAGAIN && !emlfs_progress_cancelled(deed->call->progress) &&
+           emlfs_os_try_later(&waited_ms))
+        r = deed_try(deed, at, &reasoned, err);
     return r;
 }
 

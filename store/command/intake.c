@@ -40,12 +40,13 @@ static int intake_allowed(const struct emlfs_intake_options *options, struct eml
 static int trust_record(const struct emlfs_intake_options *options, const struct emlfs_actor *actor,
                         struct emlfs_user_id user, struct emlfs_err *err)
 {
+    uint8_t detail[EMLFS_LEDGER_DETAIL_MAX_BYTES];
     struct emlfs_ledger_record record = {.kind = EMLFS_LEDGER_COMMAND_RUN,
                                          .owner = user,
                                          .name = emlfs_span_str("import --trust-dates")};
 
-    if (options->source && strlen(options->source) <= EMLFS_LEDGER_DETAIL_MAX_BYTES)
-        record.detail = emlfs_span_str(options->source);
+    if (options->source)
+        record.detail = emlfs_ledger_detail(emlfs_span_str(options->source), detail);
     return emlfs_archive_record(options->archive, actor, &record, err);
 }
 
@@ -264,14 +265,17 @@ static int intake_start(struct emlfs_intake *intake, const struct emlfs_intake_o
                                           .source = options->source,
                                           .arrival_ns = intake_arrival};
     struct emlfs_who who;
+
+    emlfs_rules_who(options->rules, &options->subject, &who);
+    intake->actor = emlfs_rules_actor(&who, options->ledger_source);
+    ingest.actor = intake->actor;
+
     int r = intake_top(intake, options, err);
 
     if (r < 0 || intake->dry_run)
         return r;
-    emlfs_rules_who(options->rules, &options->subject, &who);
-    ingest.actor = emlfs_rules_actor(&who, options->ledger_source);
     if (options->trust_dates)
-        r = trust_record(options, &ingest.actor, intake->user, err);
+        r = trust_record(options, &intake->actor, intake->user, err);
     if (r == 0)
         r = intake_workers(intake, options->worker_exe, err);
     if (r == 0)

@@ -19,6 +19,7 @@ struct emlfs_intake {
     struct emlfs_archive *archive;
     struct emlfs_rules *rules;
     struct emlfs_user_id user;
+    struct emlfs_actor actor;    /* who imports */
     struct emlfs_folder_id top;  /* of the user archive */
     struct emlfs_folder_id base; /* that paths are relative to */
     bool dry_run;

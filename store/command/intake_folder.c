@@ -49,8 +49,8 @@ static int path_make(struct emlfs_intake *intake, struct emlfs_folder_id parent,
             if (ret->v == intake->top.v)
                 name_spare(name, sizeof(name));
             int r = emlfs_archive_folder_make(
-                intake->archive, NULL, &(struct emlfs_folder_wanted){*ret, intake->user, name}, ret,
-                err);
+                intake->archive, &intake->actor,
+                &(struct emlfs_folder_wanted){*ret, intake->user, name}, ret, err);
 
             if (r < 0)
                 return r;

@@ -27,6 +27,7 @@
 #define JOB_RETENTION 1u /* its number in records */
 #define DAY_SEC INT64_C(86400)
 #define NS_PER_SEC INT64_C(1000000000)
+#define RETRY_NS (3600 * NS_PER_SEC)
 #define PATH_BYTES (1u << 20)
 #define BATCH_MAX 4096u /* entries that are due, gathered before they are deleted */
 
@@ -99,6 +100,7 @@ struct retention_run {
     uint64_t skip; /* entries of the walk that were seen in earlier passes, and stay */
     uint64_t seen;
     struct jobs_totals totals;
+    struct emlfs_err first; /* of the entries that failed */
     struct emlfs_err *err;
 };
 
@@ -211,9 +213,16 @@ static int entry_expire(struct retention_run *run, const struct emlfs_entry_at *
     return r;
 }
 
+/* What the next entry would only meet again, or that nothing is known of. */
+static bool ends_run(struct retention_run *run, int r)
+{
+    return r == -ECANCELED || r == -ENOMEM || r == -ENOSPC || r == -EROFS ||
+           !emlfs_archive_is_writable(run->archive);
+}
+
 /*
  * EAGAIN is "not due" as well as "the rules changed": it is asked once more, and stays otherwise.
- * 1: it stays.
+ * What fails for a reason of its own stays, too, and does not keep what is behind it. 1: it stays.
  */
 static int entry_process(struct retention_run *run, const struct emlfs_entry_at *at)
 {
@@ -222,30 +231,30 @@ static int entry_process(struct retention_run *run, const struct emlfs_entry_at 
 
     if (r == -EAGAIN)
         r = entry_expire(run, at, &why);
-    switch (r) {
-    case 0:
+    if (r == 0) {
         run->totals.deleted++;
         return 0;
-    case -ENOENT: /* somebody was quicker */
+    }
+    if (r == -ENOENT) { /* somebody was quicker */
         run->totals.gone++;
         return 0;
-    case -EPERM:
-        run->totals.held++;
-        return 1;
-    case -EROFS:
-        if (!store_protected(run, at->id))
-            break;
-        run->totals.write_protected++;
-        return 1;
-    case -EAGAIN:
-        run->totals.waiting++;
-        return 1;
-    default:
-        break;
     }
-    if (run->err)
-        *run->err = why;
-    return r;
+    if (r == -EPERM) {
+        run->totals.held++;
+    } else if (r == -EROFS && store_protected(run, at->id)) {
+        run->totals.write_protected++;
+    } else if (r == -EAGAIN) {
+        run->totals.waiting++;
+    } else if (ends_run(run, r)) {
+        if (run->err)
+            *run->err = why;
+        return r;
+    } else if (run->totals.failed++ == 0) {
+        if (why.code != -r)
+            emlfs_err_sys(&why, -r, MODULE, "deleting a message");
+        run->first = why;
+    }
+    return 1;
 }
 
 static int batch_process(struct retention_run *run)
@@ -302,10 +311,12 @@ static int64_t now_for_dates(struct emlfs_rules *rules)
 static int totals_text(const struct jobs_totals *totals, char *text, size_t size)
 {
     return snprintf(text, size,
-                    "deleted %llu, held %llu, write-protected %llu, waiting %llu, of %llu due",
+                    "deleted %llu, held %llu, write-protected %llu, waiting %llu, failed %llu, "
+                    "of %llu due",
                     (unsigned long long)totals->deleted, (unsigned long long)totals->held,
                     (unsigned long long)totals->write_protected,
-                    (unsigned long long)totals->waiting, (unsigned long long)totals->due);
+                    (unsigned long long)totals->waiting, (unsigned long long)totals->failed,
+                    (unsigned long long)totals->due);
 }
 
 /* The record of the run, and when it was, in one step. */
@@ -334,6 +345,19 @@ static int run_record(struct retention_run *run, const struct jobs_state *before
     return emlfs_archive_master_change(run->archive, &change, err);
 }
 
+/* A walk that came to its end, with entries that failed on the way. */
+static int failures_tell(struct retention_run *run)
+{
+    const struct emlfs_err *first = &run->first;
+
+    if (run->totals.failed == 0)
+        return 0;
+    return emlfs_err_set(run->err, first->code, MODULE,
+                         "%llu of %llu that are due could not be deleted; the first: %s",
+                         (unsigned long long)run->totals.failed,
+                         (unsigned long long)run->totals.due, first->text);
+}
+
 static int retention_process(struct retention_run *run, int64_t until_sec)
 {
     struct jobs_state state;
@@ -347,6 +371,8 @@ static int retention_process(struct retention_run *run, int64_t until_sec)
         return emlfs_err_set(run->err, ENOMEM, MODULE, "out of memory");
     r = run_walk(run, until_sec);
     free(run->batch);
+    if (r == 0)
+        r = failures_tell(run);
     if (run->dry_run)
         return r;
     recorded = run_record(run, &state, r, &failed);
@@ -451,32 +477,58 @@ int emlfs_run_job_list(struct emlfs_call *call, struct emlfs_err *err)
 
 /* ---- by itself */
 
-int emlfs_jobs_tick(struct emlfs_rules *rules, struct emlfs_archive *archive, int64_t now_ns,
-                    const struct emlfs_progress *progress, struct emlfs_err *err)
+/* The first run is counted from here on. */
+static int first_note(struct emlfs_archive *archive, struct jobs_state *state, int64_t now_ns,
+                      struct emlfs_err *err)
 {
     EMLFS_BUF_CLEANUP struct emlfs_buf value = EMLFS_BUF_INIT(ROW_MAX_BYTES);
+
+    state->last_ns = now_ns;
+    if (jobs_state_encode(state, &value) < 0)
+        return emlfs_err_set(err, ENOMEM, MODULE, "out of memory");
+    return emlfs_archive_master_put(archive, EMLFS_MASTER_JOB, emlfs_span_str(ROW_KEY),
+                                    emlfs_buf_view(&value), err);
+}
+
+static int tick_run(struct emlfs_rules *rules, struct emlfs_archive *archive, int64_t now_ns,
+                    const struct emlfs_progress *progress, struct emlfs_err *err)
+{
     const char *zone = emlfs_archive_get_settings(archive)->timezone;
-    struct emlfs_err why = {0};
+    struct retention_run run = {.rules = rules,
+                                .archive = archive,
+                                .actor = {.uid = EMLFS_UID_NONE, .source = EMLFS_LEDGER_JOB},
+                                .progress = progress,
+                                .err = err};
     struct jobs_state state;
-    int r = state_read(archive, &state, &why);
+    int r = state_read(archive, &state, err);
 
-    if (r == 0 && (state.last_ns == 0 || state.last_ns > now_ns)) {
-        state.last_ns = now_ns;
-        r = jobs_state_encode(&state, &value);
-        if (r == 0)
-            r = emlfs_archive_master_put(archive, EMLFS_MASTER_JOB, emlfs_span_str(ROW_KEY),
-                                         emlfs_buf_view(&value), &why);
-    } else if (r == 0 &&
-               state.last_ns < jobs_due_sec(zone, now_ns / NS_PER_SEC, state.minute) * NS_PER_SEC) {
-        struct retention_run run = {.rules = rules,
-                                    .archive = archive,
-                                    .actor = {.uid = EMLFS_UID_NONE, .source = EMLFS_LEDGER_JOB},
-                                    .progress = progress,
-                                    .err = &why};
+    if (r < 0)
+        return r;
+    if (state.last_ns == 0 || state.last_ns > now_ns)
+        return first_note(archive, &state, now_ns, err);
+    if (state.last_ns >= jobs_due_sec(zone, now_ns / NS_PER_SEC, state.minute) * NS_PER_SEC)
+        return 0;
+    r = retention_process(&run, now_for_dates(rules));
+    return r == 0 ? 1 : r;
+}
 
-        r = retention_process(&run, now_for_dates(rules));
-        r = r == 0 ? 1 : r;
-    }
+int emlfs_jobs_tick(struct emlfs_jobs *jobs, const struct emlfs_jobs_at *at,
+                    const struct emlfs_progress *progress, struct emlfs_err *err)
+{
+    const int64_t since_ns = at->now_ns - jobs->failed_ns;
+    struct emlfs_err why = {0};
+
+    /* One that was set back does not make it wait for the clock to be there again. */
+    if (jobs->failed && since_ns >= 0 && since_ns < RETRY_NS)
+        return 0;
+    jobs->failed = false;
+    if (!emlfs_archive_is_writable(at->archive))
+        return 0;
+
+    int r = tick_run(at->rules, at->archive, at->now_ns, progress, &why);
+
+    if (r < 0 && r != -ECANCELED)
+        *jobs = (struct emlfs_jobs){.failed = true, .failed_ns = at->now_ns};
     if (r < 0 && err)
         *err = why;
     return r;

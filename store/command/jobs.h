@@ -23,6 +23,7 @@ int64_t jobs_due_sec(const char *zone, int64_t now_sec, unsigned minute);
 struct jobs_totals {
     uint64_t due, deleted, held, write_protected;
     uint64_t waiting; /* not due on both clocks, or the rules changed */
+    uint64_t failed;  /* for a reason of their own */
     uint64_t gone;    /* deleted or moved by somebody else meanwhile */
 };
 

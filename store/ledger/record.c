@@ -44,6 +44,26 @@ static bool text_valid(struct emlfs_span text, size_t max)
     return true;
 }
 
+struct emlfs_span emlfs_ledger_detail(struct emlfs_span text,
+                                      uint8_t ret[EMLFS_LEDGER_DETAIL_MAX_BYTES])
+{
+    static const char hex[] = "0123456789abcdef";
+    size_t n = 0;
+
+    for (size_t at = 0; at < text.len;) {
+        const uint8_t *from = text.data + at;
+        size_t len = character_length(from, text.len - at);
+        const uint8_t escaped[] = {'\\', 'x', (uint8_t)hex[*from >> 4], (uint8_t)hex[*from & 15]};
+        size_t wanted = len ? len : sizeof(escaped);
+        if (wanted > EMLFS_LEDGER_DETAIL_MAX_BYTES - n)
+            break;
+        memcpy(ret + n, len ? from : escaped, wanted);
+        n += wanted;
+        at += len ? len : 1;
+    }
+    return emlfs_span_of(ret, n);
+}
+
 static bool record_valid(const struct emlfs_ledger_record *record)
 {
     static const struct emlfs_hash zero;

@@ -6,6 +6,7 @@
  *   rules_named.c      messages that holds name           rules_shape.c   owner, modes, ACLs
  *   rules_match.c      pages of entries under the rules   rules_govern.c  verdicts
  *   rules_walk.c       due, held, folders                 rules_clock.c   compliance clock
+ *   rules_limit.c      refusals that are recorded
  *   rules_change.c, _hold.c, _rights.c, _login.c          changes, with their record
  *
  *   L1  Lock order: the archive's write lock, load, lock. clock.save before the archive's write

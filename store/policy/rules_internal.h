@@ -142,6 +142,23 @@ struct rules_login_name {
 int rules_password(struct emlfs_rules *rules, const char *name, struct emlfs_span password,
                    struct emlfs_user_id *ret_user, struct emlfs_err *err);
 
+/* ---- rules_limit.c: how many refusals are recorded */
+
+#define RULES_REFUSED_SLOTS 256u
+#define RULES_REFUSED_RATE 60u          /* a minute, of one uid */
+#define RULES_REFUSED_TRUSTED_RATE 600u /* of root and of an administrator */
+#define RULES_REFUSED_ALL_RATE 600u     /* of all others together */
+struct rules_refused_slot {
+    int64_t uid;
+    int64_t full_ns; /* 0: nobody's */
+    uint64_t more;   /* not recorded since the last record */
+};
+struct rules_refused {
+    struct rules_refused_slot v[RULES_REFUSED_SLOTS];
+    struct rules_refused_slot others;
+    int64_t all_full_ns;
+};
+
 /* ---- rules_change.c: changes with their record */
 
 struct rules_act {
@@ -207,6 +224,7 @@ struct emlfs_rules {
     struct rules_shape_slot shapes[RULES_SHAPE_SLOTS];
     struct rules_named_set named;
     struct rules_login_name names[RULES_LOGIN_NAMES];
+    struct rules_refused refused;
     struct rules_clock clock;
 };
 static inline int64_t rules_now_ns(const struct emlfs_rules *rules)

@@ -463,33 +463,3 @@ uint32_t emlfs_rules_grants(struct emlfs_rules *rules, const struct emlfs_subjec
     rules_ask_object(&ask, &target, &object);
     return emlfs_access_grants(&ask.who.access, &object);
 }
-
-static const char *call_name(enum emlfs_access_call call)
-{
-    static const char *const names[EMLFS_CALLS] = {
-        [EMLFS_CALL_LIST] = "list",     [EMLFS_CALL_STAT] = "stat",
-        [EMLFS_CALL_OPEN] = "open",     [EMLFS_CALL_READ] = "read",
-        [EMLFS_CALL_CREATE] = "create", [EMLFS_CALL_RENAME] = "rename",
-        [EMLFS_CALL_MKDIR] = "mkdir",   [EMLFS_CALL_RMDIR] = "rmdir",
-        [EMLFS_CALL_UNLINK] = "unlink", [EMLFS_CALL_SETATTR] = "setattr",
-        [EMLFS_CALL_WRITE] = "write",   [EMLFS_CALL_SEARCH] = "search",
-        [EMLFS_CALL_EXPORT] = "export", [EMLFS_CALL_COMMAND] = "command",
-    };
-    return (unsigned)call < EMLFS_CALLS ? names[call] : "";
-}
-
-int emlfs_rules_refused(struct emlfs_rules *rules, const struct emlfs_actor *actor,
-                        const struct emlfs_refusal *refusal, struct emlfs_err *err)
-{
-    char detail[EMLFS_LEDGER_DETAIL_MAX_BYTES + 1];
-
-    rules_text(refusal->detail ? refusal->detail : "", detail, sizeof(detail));
-    const struct emlfs_ledger_record record = {.kind = EMLFS_LEDGER_ACCESS_DENIED,
-                                               .outcome = (uint16_t)refusal->code,
-                                               .owner = refusal->target.user,
-                                               .message = refusal->message,
-                                               .folder = refusal->folder,
-                                               .name = emlfs_span_str(call_name(refusal->call)),
-                                               .detail = emlfs_span_str(detail)};
-    return emlfs_archive_record(rules->options.archive, actor, &record, err);
-}

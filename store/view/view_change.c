@@ -7,17 +7,16 @@
  *     learn whether it is there; what lies in the way by its own nature (a name that is taken, one
  *     that cannot be) comes next, retention and holds last.
  * C2  No mail is deleted or moved without a verdict, and one that the rules have overtaken is asked
- *     for anew, ASKS_MAX times at most.
+ *     for anew; a message that an import is just filing is waited for. Both for a second at most.
  * C3  Below a view (a search, a hold) no mail can be changed at all.
  */
 #include <string.h>
 
+#include "emlfs/base/os.h"
 #include "emlfs/change.h"
 #include "emlfs/name.h"
 #include "view_govern.h"
 #include "view_search.h"
-
-#define ASKS_MAX 3u
 
 /* What a name in a folder stands for. */
 enum named {
@@ -329,18 +328,19 @@ static int message_delete(struct emlfs_view *view, const struct emlfs_subject *s
     const struct emlfs_entry_at at = {entry->user, entry->folder, entry->id};
     struct emlfs_actor actor;
     struct emlfs_who who;
-    int rc = -EAGAIN;
+    unsigned waited_ms = 0;
+    int rc;
 
     emlfs_rules_who(view->options.rules, subject, &who);
     actor = emlfs_rules_actor(&who, EMLFS_LEDGER_MOUNT);
-    for (unsigned i = 0; i < ASKS_MAX && rc == -EAGAIN; i++) {
+    do {
         struct emlfs_verdict *verdict = NULL;
 
         rc = emlfs_rules_delete(view->options.rules, &who, &at, &verdict, err);
         if (rc == 0)
             rc = emlfs_archive_entry_delete(view->options.archive, &actor, &at, verdict, err);
         emlfs_verdict_free(verdict);
-    }
+    } while (rc == -EAGAIN && emlfs_os_try_later(&waited_ms));
     return view_errno(rc);
 }
 
@@ -401,13 +401,14 @@ static int message_move(const struct moving *moving, struct emlfs_err *err)
     const struct emlfs_entry_at at = {entry->user, entry->folder, entry->id};
     struct emlfs_actor actor;
     struct emlfs_who who;
-    int rc = -EAGAIN;
+    unsigned waited_ms = 0;
+    int rc;
 
     if (strcmp(moving->move->to_name, entry->name) != 0)
         return emlfs_err_set(err, EPERM, "view", "a message keeps its name");
     emlfs_rules_who(view->options.rules, moving->attempt->subject, &who);
     actor = emlfs_rules_actor(&who, EMLFS_LEDGER_MOUNT);
-    for (unsigned i = 0; i < ASKS_MAX && rc == -EAGAIN; i++) {
+    do {
         struct emlfs_verdict *verdict = NULL;
 
         rc = emlfs_rules_move(view->options.rules, &who, &at, moving->to_owner.user, &verdict, err);
@@ -415,7 +416,7 @@ static int message_move(const struct moving *moving, struct emlfs_err *err)
             rc = emlfs_archive_entry_move(view->options.archive, &actor, &at, moving->to, verdict,
                                           err);
         emlfs_verdict_free(verdict);
-    }
+    } while (rc == -EAGAIN && emlfs_os_try_later(&waited_ms));
     return view_errno(rc);
 }
 

@@ -231,12 +231,12 @@ int view_record_read(struct emlfs_view *view, const struct emlfs_subject *subjec
 int view_record_search(struct emlfs_view *view, const struct emlfs_subject *subject,
                        struct emlfs_user_id user, const char *text, struct emlfs_err *err)
 {
-    size_t len = strnlen(text, EMLFS_LEDGER_DETAIL_MAX_BYTES);
-    struct emlfs_ledger_record of = {.kind = EMLFS_LEDGER_SEARCH, .owner = user};
+    uint8_t detail[EMLFS_LEDGER_DETAIL_MAX_BYTES];
+    const struct emlfs_ledger_record of = {
+        .kind = EMLFS_LEDGER_SEARCH,
+        .owner = user,
+        .detail = emlfs_ledger_detail(emlfs_span_str(text), detail),
+    };
 
-    while (len > 0 && len == EMLFS_LEDGER_DETAIL_MAX_BYTES &&
-           ((unsigned char)text[len] & 0xc0) == 0x80)
-        len--;
-    of.detail = emlfs_span_of(text, len);
     return record(view, subject, EMLFS_AUDIT_SEARCH, &of, err);
 }

@@ -2,6 +2,7 @@
 #ifndef EMLFS_BASE_OS_H
 #define EMLFS_BASE_OS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -29,6 +30,12 @@ int emlfs_os_replace_file(const char *path, struct emlfs_span content, mode_t mo
 int emlfs_os_read_file(const char *path, struct emlfs_buf *buf);
 /* Monotonic nanoseconds (CLOCK_MONOTONIC): for rates and timeouts only. */
 int64_t emlfs_os_monotonic_ns(void);
+/*
+ * Wait before trying again what cannot be done just now (EAGAIN): 5 ms first, longer each time, one
+ * second in all, which *waited_ms (0 at first) adds up. False, at once: that second is over. Not to
+ * be called with a lock held.
+ */
+bool emlfs_os_try_later(unsigned *waited_ms);
 
 void emlfs_os_close(int *fd); /* closes when >= 0, sets -1: for __attribute__((cleanup)) */
 #define EMLFS_FD_CLEANUP __attribute__((cleanup(emlfs_os_close)))

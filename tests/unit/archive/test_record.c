@@ -2,7 +2,7 @@
 /* The ledger of an archive: what is recorded, completed after a crash, compared by verify. */
 #include "emlfs/change.h"
 #include "emlfs/ledger.h"
-#include "snapshot_test.h"
+#include "govern_test.h"
 
 #define KINDS 100u
 #define IDS 512u
@@ -13,6 +13,8 @@ struct book {
     unsigned completed;
     uint64_t begin; /* of the first record */
     struct emlfs_ledger_record last;
+    struct emlfs_hash digests[IDS]; /* of archived messages */
+    unsigned digested;              /* deletions with that of their message */
     char name[256], detail[256];
 };
 
@@ -28,7 +30,11 @@ static int book_each(void *arg, const struct emlfs_ledger_record *record)
         assert_true(record->has_digest);
         assert_int_equal(emlfs_msg_id_store(record->message), 1);
         book->archived[emlfs_msg_id_number(record->message) % IDS]++;
+        book->digests[emlfs_msg_id_number(record->message) % IDS] = record->digest;
     }
+    if (record->kind == EMLFS_LEDGER_MESSAGE_DELETED && record->has_digest)
+        book->digested += memcmp(&book->digests[emlfs_msg_id_number(record->message) % IDS],
+                                 &record->digest, sizeof(record->digest)) == 0;
     if (emlfs_span_equal(record->detail, emlfs_span_str("completed after a crash")))
         book->completed++;
     book->last = *record;
@@ -119,14 +125,14 @@ static void test_master_change(void **state)
     struct asked asked = {.answer = -EPERM};
     struct book book;
     unsigned noticed = 0;
-    const struct emlfs_actor actor = {.user = {7}, .uid = 1000, .source = 2, .admin = true};
+    const struct emlfs_actor somebody = {.user = {7}, .uid = 1000, .source = 2, .admin = true};
     struct emlfs_ledger_record record = {.kind = EMLFS_LEDGER_POLICY_MADE, .object = 3};
     static const uint8_t keys[2][4] = {{0, 0, 0, 3}, {0, 0, 0, 4}};
     const struct emlfs_master_row rows[2] = {
         {EMLFS_MASTER_POLICY, emlfs_span_of(keys[0], 4), emlfs_span_str("three")},
         {EMLFS_MASTER_POLICY, emlfs_span_of(keys[1], 4), emlfs_span_str("four")}};
     struct emlfs_master_change change = {
-        .actor = &actor, .record = &record, .rows = rows, .n = 2, .check = ask, .arg = &asked};
+        .actor = &somebody, .record = &record, .rows = rows, .n = 2, .check = ask, .arg = &asked};
     struct emlfs_buf value EMLFS_BUF_CLEANUP = EMLFS_BUF_INIT(64);
 
     life_init(life);
@@ -395,6 +401,50 @@ static void test_completed_anew(void **state)
     }
 }
 
+/* Deletions have the digest of what is gone; the time of a job has no record that could be lost. */
+static void test_deletions_completed(void **state)
+{
+    struct life *life = *state;
+    char before[128], after[128];
+    struct emlfs_folder_id top, a;
+    struct emlfs_msg_id ids[3];
+    struct book book;
+
+    snprintf(before, sizeof(before), "%s/before", life->dir);
+    snprintf(after, sizeof(after), "%s/after", life->dir);
+    life_init(life);
+    life_open(life);
+    top = life_top(life, USER);
+    a = life_folder(life, top, USER, "a");
+    for (unsigned i = 0; i < 3; i++)
+        ids[i] = mail_file(life, top, USER, i);
+    mail_file(life, a, USER, 1);
+    life_close(life);
+    tree_copy(life->path, before);
+    life_open(life);
+    must(emlfs_archive_master_put(life->archive, EMLFS_MASTER_JOB, emlfs_span_str("retention"),
+                                  emlfs_span_str("then"), NULL));
+    must(entry_delete(life, (struct emlfs_entry_at){USER, a, ids[1]}));
+    must(entry_delete(life, (struct emlfs_entry_at){USER, top, ids[1]}));
+    must(entry_delete(life, (struct emlfs_entry_at){USER, top, ids[0]}));
+    /* Another message, archived by what was lost, too. */
+    must(entry_delete(life, (struct emlfs_entry_at){USER, top, mail_file(life, top, USER, 7)}));
+    must(emlfs_archive_master_put(life->archive, EMLFS_MASTER_JOB, emlfs_span_str("retention"),
+                                  emlfs_span_str("now"), NULL));
+    life_close(life);
+    tree_copy(life->path, after);
+    part_exchange(life, "before", NULL);
+    part_exchange(life, "after", store_path(life, "packs"));
+    life_open(life);
+    book_read(life, &book);
+    assert_int_equal(book.kinds[EMLFS_LEDGER_MESSAGE_DELETED], 4);
+    assert_int_equal(book.digested, 4);
+    assert_int_equal(book.completed, 5);
+    assert_int_equal(book.kinds[EMLFS_LEDGER_SETTING_CHANGED], 0);
+    verify_clean(life);
+    life_close(life);
+}
+
 static int64_t backwards(void *arg)
 {
     int64_t *now = arg;
@@ -438,6 +488,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_findings, life_make, life_free),
         cmocka_unit_test_setup_teardown(test_completed, life_make, life_free),
         cmocka_unit_test_setup_teardown(test_completed_anew, life_make, life_free),
+        cmocka_unit_test_setup_teardown(test_deletions_completed, life_make, life_free),
         cmocka_unit_test_setup_teardown(test_arrival, life_make, life_free),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

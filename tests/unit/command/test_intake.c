@@ -2,6 +2,7 @@
 #include "archive_test.h"
 
 #include "emlfs/ingest.h"
+#include "emlfs/ledger.h"
 #include "emlfs/message.h"
 #include <pthread.h>
 
@@ -95,6 +96,45 @@ static void test_archives_once(void **state)
     OK(emlfs_intake_end(intake, true, &totals, &err));
     assert_int_equal(told.count[EMLFS_INGEST_DUPLICATE], 2);
     assert_int_equal(folder_at(t, "Inbox", "Sub").entries, 2);
+}
+
+struct made {
+    uid_t uid;
+    unsigned theirs, others;
+};
+
+static int made_by(void *arg, const struct emlfs_ledger_record *record)
+{
+    struct made *made = arg;
+
+    if (!emlfs_span_equal(record->name, emlfs_span_str("Inbox")) &&
+        !emlfs_span_equal(record->name, emlfs_span_str("Sub")))
+        return 0;
+    if (record->uid == (int64_t)made->uid)
+        made->theirs++;
+    else
+        made->others++;
+    return 0;
+}
+
+/* Who imports makes the folders, and the record says so. */
+static void test_folders_are_made_by(void **state)
+{
+    const struct emlfs_ledger_filter filter = {.kind = EMLFS_LEDGER_FOLDER_MADE};
+    struct archive_test *t = *state;
+    struct told told;
+    struct emlfs_intake_options options = options_of(t, &told);
+    struct emlfs_ingest_totals totals;
+    struct emlfs_intake *intake;
+    struct emlfs_err err = {0};
+    struct made made = {.uid = t->self.uid};
+
+    OK(emlfs_intake_begin(&options, &intake, &err));
+    OK(give(intake, "Inbox/Sub", MESSAGE("1")));
+    OK(emlfs_intake_end(intake, true, &totals, &err));
+    OK(emlfs_ledger_each(emlfs_archive_ledger(t->archive), &filter, made_by, &made, &err));
+    assert_int_equal(made.others, 0);
+    assert_int_equal(made.theirs, 2);
 }
 
 static void test_names(void **state)
@@ -305,7 +345,7 @@ int main(int argc, char **argv)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, archive_setup, archive_teardown)
         TEST(test_archives_once), TEST(test_names),         TEST(test_hostile_folders),
         TEST(test_dry_run),       TEST(test_moves),         TEST(test_rights),
-        TEST(test_takes_memory),  TEST(test_trusted_dates),
+        TEST(test_takes_memory),  TEST(test_trusted_dates), TEST(test_folders_are_made_by),
     };
 
     if (argc > 0 && strcmp(argv[0], "emlfs-worker") == 0)

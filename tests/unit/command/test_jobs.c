@@ -35,10 +35,19 @@ static int teardown(void **state)
     return 0;
 }
 
+static int tick_of(struct timed *t, struct emlfs_jobs *jobs, const struct emlfs_progress *progress,
+                   struct emlfs_err *err)
+{
+    const struct emlfs_jobs_at now = {t->rules, t->archive, timed_now(t)};
+
+    return emlfs_jobs_tick(jobs, &now, progress, err);
+}
+
 static int tick(struct timed *t)
 {
     struct emlfs_err err = {0};
-    int r = emlfs_jobs_tick(t->rules, t->archive, timed_now(t), NULL, &err);
+    struct emlfs_jobs jobs = {0};
+    int r = tick_of(t, &jobs, NULL, &err);
 
     if (r < 0)
         fail_msg("%s", err.text);
@@ -161,11 +170,35 @@ static void cancelled_runs_again(void **state)
     put(t, "day", "", 1, EMLFS_POLICY_AUTO_DELETE);
     const unsigned n = timed_put(t, &(struct timed_mail){.words = "letter"});
     timed_pass(t, 2 * TIMED_DAY);
-    assert_int_equal(emlfs_jobs_tick(t->rules, t->archive, timed_now(t), &progress, &err),
-                     -ECANCELED);
+    assert_int_equal(tick_of(t, &(struct emlfs_jobs){0}, &progress, &err), -ECANCELED);
     assert_true(timed_is_there(t, n));
     assert_int_equal(tick(t), 1);
     assert_false(timed_is_there(t, n));
+}
+
+/* A run that fails and cannot even say so, each minute: it is tried again an hour later. */
+static void failed_waits_an_hour(void **state)
+{
+    struct timed *t = *state;
+    const struct emlfs_span key = emlfs_span_str("retention");
+    struct emlfs_jobs jobs = {0};
+    struct emlfs_err err = {0};
+
+    assert_int_equal(tick_of(t, &jobs, NULL, &err), 0);
+    timed_need(
+        emlfs_archive_master_put(t->archive, EMLFS_MASTER_JOB, key, emlfs_span_str("\1"), &err),
+        &err);
+    timed_pass(t, 2 * TIMED_DAY);
+    assert_int_equal(tick_of(t, &jobs, NULL, &err), -EUCLEAN);
+    /* At half past three, last run at 1. */
+    timed_need(emlfs_archive_master_put(t->archive, EMLFS_MASTER_JOB, key,
+                                        emlfs_span_of("\1\xd2\0\1\0\0\0\0\0\0\0", 11), &err),
+               &err);
+    timed_pass(t, 59 * MINUTE);
+    assert_int_equal(tick_of(t, &jobs, NULL, &err), 0);
+    timed_pass(t, MINUTE);
+    assert_int_equal(tick_of(t, &jobs, NULL, &err), 1);
+    assert_int_equal(records(t, EMLFS_LEDGER_JOB_RUN), 1);
 }
 
 /* ---- what */
@@ -262,11 +295,9 @@ int main(void)
 {
 #define TIMED(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TIMED(runs_at_its_time),
-        TIMED(cancelled_runs_again),
-        TIMED(exactly_what_is_due),
-        TIMED(jumps_delete_nothing),
-        TIMED(protected_stores_are_passed_over),
+        TIMED(runs_at_its_time),     TIMED(cancelled_runs_again),
+        TIMED(failed_waits_an_hour), TIMED(exactly_what_is_due),
+        TIMED(jumps_delete_nothing), TIMED(protected_stores_are_passed_over),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

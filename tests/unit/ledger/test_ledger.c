@@ -85,6 +85,34 @@ static void test_refused(void **state)
     assert_int_equal(emlfs_ledger_open(&scene->config, &scene->ledger, NULL, NULL), -EBADMSG);
 }
 
+/* Whatever a text is, a record takes what becomes of it. */
+static void test_detail(void **state)
+{
+    static const struct {
+        const char *from, *to;
+    } texts[] = {
+        {"", ""},
+        {"subject:caf\xc3\xa9", "subject:caf\xc3\xa9"},
+        {"a\nb\x7f", "a\\x0ab\\x7f"},
+        {"\xc2\x85", "\\xc2\\x85"},
+        {"a\xff\xc3", "a\\xff\\xc3"},
+    };
+    uint8_t detail[EMLFS_LEDGER_DETAIL_MAX_BYTES];
+    char text[2048];
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+        assert_true(emlfs_span_equal(emlfs_ledger_detail(emlfs_span_str(texts[i].from), detail),
+                                     emlfs_span_str(texts[i].to)));
+    /* Cut between characters, and between what stands for a byte. */
+    memset(text, 'a', sizeof(text));
+    memcpy(text + 1023, "\xc3\xa9", 2);
+    assert_int_equal(emlfs_ledger_detail(emlfs_span_of(text, sizeof(text)), detail).len, 1023);
+    memset(text, '\n', sizeof(text));
+    text[0] = 'a';
+    assert_int_equal(emlfs_ledger_detail(emlfs_span_of(text, sizeof(text)), detail).len, 1021);
+}
+
 static void test_too_much_at_once(void **state)
 {
     struct scene *scene = *state;
@@ -487,6 +515,7 @@ int main(void)
         IN_SCENE(test_append_and_read),
         IN_SCENE(test_filters),
         IN_SCENE(test_refused),
+        cmocka_unit_test(test_detail),
         IN_SCENE(test_too_much_at_once),
         IN_SCENE(test_segments),
         IN_SCENE(test_threads),

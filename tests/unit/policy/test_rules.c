@@ -198,6 +198,90 @@ static void refusals_are_recorded(void **state)
     assert_string_equal(fake_last(w->archive, 0)->detail, "a?b?c\xc3\xa9");
 }
 
+/* uid is refused; true: and has a record of it. */
+static bool refused(struct world *w, int64_t uid, bool admin)
+{
+    const struct emlfs_actor actor = {.uid = uid, .source = EMLFS_LEDGER_SOCKET, .admin = admin};
+    const struct emlfs_refusal refusal = {.target = {.kind = EMLFS_OBJECT_SYSTEM},
+                                          .call = EMLFS_CALL_COMMAND,
+                                          .code = EACCES,
+                                          .detail = "audit"};
+    unsigned before = w->archive->records_n;
+
+    assert_int_equal(emlfs_rules_refused(w->rules, &actor, &refusal, NULL), 0);
+    return w->archive->records_n > before;
+}
+
+static unsigned refused_times(struct world *w, int64_t uid, bool admin, unsigned n)
+{
+    unsigned recorded = 0;
+
+    while (n--)
+        recorded += refused(w, uid, admin);
+    return recorded;
+}
+
+static void refusals_are_limited(void **state)
+{
+    struct world *w = *state;
+
+    assert_int_equal(refused_times(w, 5000, false, 1000), RULES_REFUSED_RATE);
+    assert_string_equal(fake_last(w->archive, 0)->detail, "audit");
+    /* Nobody else pays for it. */
+    assert_true(refused(w, 5001, false));
+    assert_string_equal(fake_last(w->archive, 0)->detail, "audit");
+    world_pass(w, SECOND);
+    assert_true(refused(w, 5000, false));
+    assert_string_equal(fake_last(w->archive, 0)->detail, "audit (and 940 more)");
+    assert_false(refused(w, 5000, false));
+    /* At a record a second there is one of each. */
+    for (unsigned i = 0; i < 100; i++) {
+        world_pass(w, SECOND);
+        assert_true(refused(w, 5000, false));
+    }
+    assert_string_equal(fake_last(w->archive, 0)->detail, "audit");
+    assert_int_equal(refused_times(w, 0, false, 2000), RULES_REFUSED_TRUSTED_RATE);
+    assert_int_equal(refused_times(w, 5002, true, 2000), RULES_REFUSED_TRUSTED_RATE);
+}
+
+/* Who has many uids gets no more for it, and administrators still have theirs. */
+static void refusals_of_many_are_limited(void **state)
+{
+    struct world *w = *state;
+    unsigned recorded = 0;
+
+    for (unsigned i = 0; i < 100; i++)
+        recorded += refused_times(w, 100000 + i, false, RULES_REFUSED_RATE);
+    assert_int_equal(recorded, RULES_REFUSED_ALL_RATE);
+    assert_true(refused(w, 0, false));
+    world_pass(w, 120 * SECOND);
+    assert_true(refused(w, 100099, false));
+    assert_string_equal(fake_last(w->archive, 0)->detail, "audit (and 60 more)");
+    world_pass(w, 120 * SECOND);
+    /* More uids than the table has places: those without one share a bucket. */
+    recorded = refused_times(w, 7000, false, 1);
+    for (unsigned i = 0; i < 5000; i++)
+        recorded += refused(w, 200000 + i, false);
+    assert_int_equal(recorded, RULES_REFUSED_SLOTS + RULES_REFUSED_RATE);
+    world_pass(w, SECOND);
+    for (unsigned i = 0; i <= RULES_REFUSED_SLOTS; i++)
+        (void)refused(w, 300000 + i, false);
+    assert_non_null(strstr(fake_last(w->archive, 0)->detail, " more of several accounts)"));
+}
+
+static void refusal_that_cannot_be_recorded_is_told_later(void **state)
+{
+    struct world *w = *state;
+    const struct emlfs_refusal refusal = {.call = EMLFS_CALL_OPEN, .code = EACCES};
+    const struct emlfs_actor actor = {.uid = 5000};
+
+    w->archive->read_only = true;
+    assert_int_equal(emlfs_rules_refused(w->rules, &actor, &refusal, NULL), -EROFS);
+    w->archive->read_only = false;
+    assert_int_equal(emlfs_rules_refused(w->rules, &actor, &refusal, NULL), 0);
+    assert_string_equal(fake_last(w->archive, 0)->detail, "(and 1 more)");
+}
+
 /* ---- shapes */
 
 struct shape_case {
@@ -328,6 +412,9 @@ int main(void)
         WORLD_TEST(many_callers),
         WORLD_TEST(offices),
         WORLD_TEST(refusals_are_recorded),
+        WORLD_TEST(refusals_are_limited),
+        WORLD_TEST(refusals_of_many_are_limited),
+        WORLD_TEST(refusal_that_cannot_be_recorded_is_told_later),
         WORLD_TEST(shapes_tell_the_rights),
         WORLD_TEST(acls_name_everybody),
     };

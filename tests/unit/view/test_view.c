@@ -2,6 +2,9 @@
 /* The tree as callers see it, over a real archive: rights, names, node ids, listing order. */
 #include "view_test.h"
 
+#include "emlfs/change.h"
+#include "emlfs/rules_change.h"
+
 #define INBOX_MESSAGES 300u /* more than two batches of a directory handle */
 
 struct fixture {
@@ -469,6 +472,53 @@ static void test_bad_nodes(void **state)
         -ENOENT);
 }
 
+/* Until the import has it in its hands: without a verdict nothing is deleted. */
+static void wait_being_filed(struct fixture *f, const struct emlfs_entry_at *at)
+{
+    const struct emlfs_actor actor = {.uid = 0};
+    const struct timespec pause = {.tv_nsec = 1000000};
+    int rc = -EPERM;
+
+    for (unsigned i = 0; i < 10000 && rc == -EPERM; i++) {
+        rc = emlfs_archive_entry_delete(f->archive, &actor, at, NULL, NULL);
+        if (rc == -EPERM)
+            nanosleep(&pause, NULL);
+    }
+    assert_int_equal(rc, -EAGAIN);
+}
+
+/* An import that files the message once more keeps it for half a second. */
+static void test_unlink_waits(void **state)
+{
+    struct fixture *f = *state;
+    const struct emlfs_by by = {.actor = {.uid = 0, .admin = true}, .who = "", .reason = "test"};
+    unsigned failed = 0;
+    const struct emlfs_ingest_options options = {
+        .prepare = item_prepare, .done = item_done, .arg = &failed};
+    struct emlfs_ingest_totals totals;
+    struct emlfs_err err = {.code = 0};
+    struct emlfs_ingest *ingest;
+    struct emlfs_entry entry = {0};
+    struct emlfs_entry_page page = {.folder = f->inbox, .v = &entry, .max = 1};
+    struct emlfs_attr attr;
+
+    check(emlfs_rules_set_rights(f->rules, &by, f->alice.id, EMLFS_MAY_ALL, EMLFS_GRANT_ALL, &err),
+          &err);
+    load(f, f->inbox, f->alice.id, 90001, 1);
+    do { /* to the last one */
+        page.after = entry.id;
+        check(emlfs_archive_entries(f->archive, &page, &err), &err);
+    } while (page.n == 1);
+    check(emlfs_ingest_begin(f->archive, &options, &ingest, &err), &err);
+    put_message(ingest, f->below, f->alice.id, 90001);
+    wait_being_filed(f, &(struct emlfs_entry_at){f->alice.id, f->inbox, entry.id});
+    check(emlfs_view_lookup(f->view, &f->is_alice, EMLFS_NODE_ROOT, "alice", &attr, &err), &err);
+    check(emlfs_view_lookup(f->view, &f->is_alice, attr.node, "Inbox", &attr, &err), &err);
+    check(emlfs_view_unlink(f->view, &f->is_alice, attr.node, entry.name, &err), &err);
+    check(emlfs_ingest_end(ingest, true, &totals, &err), &err);
+    assert_int_equal(failed, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -477,7 +527,7 @@ int main(void)
         cmocka_unit_test(test_others),        cmocka_unit_test(test_listing),
         cmocka_unit_test(test_same_inode),    cmocka_unit_test(test_reading),
         cmocka_unit_test(test_by_id),         cmocka_unit_test(test_bad_nodes),
-        cmocka_unit_test(test_listing_grows),
+        cmocka_unit_test(test_listing_grows), cmocka_unit_test(test_unlink_waits),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
