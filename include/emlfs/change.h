@@ -113,10 +113,11 @@ int emlfs_archive_folder_add(struct emlfs_archive *archive, const struct emlfs_a
 struct emlfs_folder_place {
     struct emlfs_folder_id parent;
     const char *name;
+    uint64_t generation; /* of the rules that allowed it; 0: not compared */
 };
 /*
  * Rename, move or both; the id stays. ENOENT, EEXIST, EINVAL: an unsafe name, or into itself;
- * EPERM: a top folder, or another user archive.
+ * EPERM: a top folder, or another user archive; EAGAIN: the rules are of another generation.
  */
 int emlfs_archive_folder_move(struct emlfs_archive *archive, const struct emlfs_actor *actor,
                               struct emlfs_folder_id id, const struct emlfs_folder_place *to,
@@ -128,5 +129,11 @@ int emlfs_archive_folder_move(struct emlfs_archive *archive, const struct emlfs_
  */
 int emlfs_archive_folder_remove(struct emlfs_archive *archive, const struct emlfs_actor *actor,
                                 struct emlfs_folder_id id, struct emlfs_err *err);
+/*
+ * Does the store, shown or not, hold messages of the folder? 1, 0; 1 also where it is detached and
+ * not there, so that it cannot be told. Negative: as the writer fails (EROFS, EIO, ...).
+ */
+int emlfs_archive_folder_in_store(struct emlfs_archive *archive, struct emlfs_folder_id id,
+                                  uint16_t store_no, struct emlfs_err *err);
 
 #endif
