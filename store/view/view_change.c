@@ -196,7 +196,7 @@ static int folder_make(struct emlfs_view *view, const struct view_attempt *attem
         rc = emlfs_archive_folder_get(view->options.archive, id, &folder, err);
     if (rc == 0)
         view_attr_one_folder(view, &folder, ret);
-    return view_errno(rc);
+    return rc == -E2BIG ? -ENOSPC : view_errno(rc);
 }
 
 static int change_is_elsewhere(struct emlfs_err *err)
@@ -395,6 +395,12 @@ struct moving {
     struct named_at named;
 };
 
+/* Filed in too many folders is what tools know as too many links. */
+int view_move_errno(int rc)
+{
+    return rc == -E2BIG ? -EMLINK : view_errno(rc);
+}
+
 static int message_move(const struct moving *moving, struct emlfs_err *err)
 {
     struct emlfs_view *view = moving->view;
@@ -417,7 +423,7 @@ static int message_move(const struct moving *moving, struct emlfs_err *err)
                                           err);
         emlfs_verdict_free(verdict);
     }
-    return view_errno(rc);
+    return view_move_errno(rc);
 }
 
 static int folder_move(const struct moving *moving, struct emlfs_err *err)

@@ -134,10 +134,13 @@ static void test_move(void **state)
     assert_int_equal(after.mtime_ns, before.mtime_ns);
     assert_int_equal(after.nlink, 1);
 
-    assert_int_equal(mail_file(life, a, USER, 1).v, id.v); /* filed again, then moved onto itself */
+    assert_int_equal(mail_file(life, a, USER, 1).v, id.v); /* filed again: no way onto itself */
     must(emlfs_archive_entry_of(life->archive, USER, id, &after, NULL));
     assert_int_equal(after.nlink, 2);
-    must(entry_move(life, (struct emlfs_entry_at){USER, a, id}, b));
+    assert_int_equal(entry_move(life, (struct emlfs_entry_at){USER, a, id}, b), -EEXIST);
+    must(emlfs_archive_entry_of(life->archive, USER, id, &after, NULL));
+    assert_int_equal(after.nlink, 2);
+    must(entry_delete(life, (struct emlfs_entry_at){USER, a, id}));
     must(emlfs_archive_entry_of(life->archive, USER, id, &after, NULL));
     assert_int_equal(after.nlink, 1);
     assert_int_equal(folder_count(life, b), 1);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The tree as callers see it, over a real archive: rights, names, node ids, listing order. */
+#include "../../../store/view/view_internal.h"
 #include "view_test.h"
 
 #define INBOX_MESSAGES 300u /* more than two batches of a directory handle */
@@ -469,6 +470,16 @@ static void test_bad_nodes(void **state)
         -ENOENT);
 }
 
+/* What is the archive's own becomes what tools know; only what nobody foresaw is EIO. */
+static void test_errno(void **state)
+{
+    (void)state;
+    assert_int_equal(view_move_errno(-E2BIG), -EMLINK);
+    assert_int_equal(view_move_errno(-EEXIST), -EEXIST);
+    assert_int_equal(view_move_errno(-EUCLEAN), -EIO);
+    assert_int_equal(view_errno(-EBUSY), -EAGAIN);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -477,7 +488,7 @@ int main(void)
         cmocka_unit_test(test_others),        cmocka_unit_test(test_listing),
         cmocka_unit_test(test_same_inode),    cmocka_unit_test(test_reading),
         cmocka_unit_test(test_by_id),         cmocka_unit_test(test_bad_nodes),
-        cmocka_unit_test(test_listing_grows),
+        cmocka_unit_test(test_listing_grows), cmocka_unit_test(test_errno),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
