@@ -306,6 +306,22 @@ class Live(MountTest):
         self.assertTrue(wait_until(lambda: run_as("stranger", seen), 5))
         self.assertNotIn("carol", run_as("alice", os.listdir, self.site.mnt))
 
+    def test_renamed_user(self):
+        """The old name of a user archive goes from the kernel's cache, too."""
+        old, new = self.site.path("bob"), os.path.join(self.site.mnt, "robert")
+
+        for before, after in (("bob", "robert"), ("robert", "bob")):
+            path, there = (old, new) if before == "bob" else (new, old)
+            run_as("bob", os.listdir, path)
+            inbox = os.path.join(path, "bob", "Inbox")
+            self.assertEqual(errno_as("bob", os.stat, inbox), 0)
+            self.site.emlfs("user", "rename", "-a", self.site.archive, before, after)
+            self.assertTrue(wait_until(
+                lambda p=inbox: errno_as("bob", os.stat, p) == errno.ENOENT, 5), before)
+            self.assertEqual(errno_as("bob", os.stat, path), errno.ENOENT)
+            self.assertEqual(run_as("bob", os.listdir, self.site.mnt), [after])
+            self.assertEqual(errno_as("bob", os.stat, os.path.join(there, "bob", "Inbox")), 0)
+
     def test_listing_while_importing(self):
         """Names that are there stay, once each, in a listing that new mail interrupts."""
         before = set(self.owner_files())
