@@ -8,8 +8,8 @@ import signal
 import subprocess
 import time
 
-from harness import (EMLFS, MountTest, command, errno_as, files_below, gone, main, mounts_at,
-                     run_as, sha_of, snapshot, uid_of, wait_until, write_mail)
+from harness import (EMLFS, MountTest, become, command, errno_as, files_below, gone, main,
+                     mounts_at, run_as, sha_of, snapshot, uid_of, wait_until, write_mail)
 
 
 class Lifecycle(MountTest):
@@ -310,12 +310,18 @@ class Live(MountTest):
         """The old name of a user archive goes from the kernel's cache, too."""
         old, new = self.site.path("bob"), os.path.join(self.site.mnt, "robert")
 
-        for before, after in (("bob", "robert"), ("robert", "bob")):
+        for before, after in (("bob", "robert"), ("robert", "bob")) * 3:
             path, there = (old, new) if before == "bob" else (new, old)
             run_as("bob", os.listdir, path)
             inbox = os.path.join(path, "bob", "Inbox")
             self.assertEqual(errno_as("bob", os.stat, inbox), 0)
+            looking = subprocess.Popen(  # so that it is known at every moment of the change
+                ["sh", "-c", 'while :; do test -d "$1"; done', "sh", inbox],
+                preexec_fn=lambda: become("bob"))
             self.site.emlfs("user", "rename", "-a", self.site.archive, before, after)
+            time.sleep(0.2)
+            looking.kill()
+            looking.wait()
             self.assertTrue(wait_until(
                 lambda p=inbox: errno_as("bob", os.stat, p) == errno.ENOENT, 5), before)
             self.assertEqual(errno_as("bob", os.stat, path), errno.ENOENT)
