@@ -12,6 +12,8 @@
  * I4  What left a folder is found in the change feed, for a notice names the folder only. The name
  *     is taken away where it is still known (moved, or filed elsewhere too); that a message is gone
  *     the kernel hears in any case, for it asks for the attributes of what it still names.
+ * I5  The names that user archives had are remembered: a command gives one another name, and only
+ *     the old one tells the kernel what to forget. Other folders are renamed through the mount.
  */
 #include <linux/fuse.h>
 #include <stdlib.h>
@@ -35,10 +37,17 @@ struct feed_at {
     uint64_t seq;
 };
 
+/* Names of the user archives, by id. */
+struct tops {
+    struct emlfs_folder *v;
+    size_t n, cap;
+};
+
 struct fs_invalidate {
     struct fuse_session *session;
     struct emlfs_archive *archive;
-    bool no_epoch; /* the thread's own, as the next two: the kernel does not know epochs */
+    bool no_epoch;    /* the thread's own, as the next two: the kernel does not know epochs */
+    struct tops tops; /* the thread's own, too */
     unsigned feeds_n;
     struct feed_at feeds[STORES_MAX];
     atomic_uint_fast64_t notices;
@@ -132,14 +141,56 @@ static bool epoch_begin(struct fs_invalidate *inv)
     return !inv->no_epoch;
 }
 
-static void drop_archives(struct fs_invalidate *inv)
+/* ---- I5 */
+
+static bool tops_load(struct emlfs_archive *archive, struct tops *ret)
 {
     const struct emlfs_folder_id root = {0};
     struct emlfs_folder top = {.id = {0}};
 
-    while (emlfs_archive_folder_next(inv->archive, root, top.id, &top, NULL) == 0)
-        (void)fuse_lowlevel_notify_inval_entry(inv->session, EMLFS_NODE_ROOT, top.name,
-                                               strlen(top.name));
+    while (emlfs_archive_folder_next(archive, root, top.id, &top, NULL) == 0) {
+        if (ret->n == ret->cap) {
+            size_t cap = ret->cap ? 2 * ret->cap : 16;
+            struct emlfs_folder *more = reallocarray(ret->v, cap, sizeof(*more));
+
+            if (!more)
+                return false;
+            ret->v = more;
+            ret->cap = cap;
+        }
+        ret->v[ret->n++] = top;
+    }
+    return true;
+}
+
+static void top_forget(struct fs_invalidate *inv, const char *name)
+{
+    (void)fuse_lowlevel_notify_inval_entry(inv->session, EMLFS_NODE_ROOT, name, strlen(name));
+}
+
+/* The names that went, or all of them; without memory those that are known stay to be compared. */
+static void tops_follow(struct fs_invalidate *inv, bool all)
+{
+    struct tops now = {0};
+    bool loaded = tops_load(inv->archive, &now);
+
+    for (size_t i = 0, j = 0; i < inv->tops.n; i++) {
+        const struct emlfs_folder *was = &inv->tops.v[i];
+
+        while (j < now.n && now.v[j].id.v < was->id.v)
+            j++;
+        if (all || j == now.n || now.v[j].id.v != was->id.v ||
+            strcmp(now.v[j].name, was->name) != 0)
+            top_forget(inv, was->name);
+    }
+    for (size_t i = 0; all && i < now.n; i++)
+        top_forget(inv, now.v[i].name);
+    if (loaded) {
+        free(inv->tops.v);
+        inv->tops = now;
+    } else {
+        free(now.v);
+    }
 }
 
 /* The folder after at in depth-first order, from the root (id 0) on; false at the end. */
@@ -165,7 +216,7 @@ static void invalidate_rules(struct fs_invalidate *inv)
     struct emlfs_folder at = {.id = {0}};
 
     if (!epoch_begin(inv))
-        drop_archives(inv);
+        tops_follow(inv, true);
     invalidate_dir(inv, EMLFS_NODE_ROOT);
     invalidate_dir(inv, emlfs_view_holds_node());
     for (unsigned n = 0; n < FOLDERS_MAX && folder_step(inv->archive, &at); n++)
@@ -250,8 +301,10 @@ static void invalidate_pending(struct fs_invalidate *inv)
     pthread_mutex_unlock(&inv->lock);
     if (everything)
         invalidate_all(inv, highest);
-    if (root)
+    if (root) {
         invalidate_dir(inv, EMLFS_NODE_ROOT);
+        tops_follow(inv, false);
+    }
     invalidate_feeds(inv);
     if (rules)
         invalidate_rules(inv);
@@ -281,6 +334,7 @@ void fs_invalidate_free(struct fs_invalidate *inv)
     pthread_cond_destroy(&inv->wake);
     pthread_mutex_destroy(&inv->lock);
     free(inv->words);
+    free(inv->tops.v);
     free(inv);
 }
 
@@ -295,6 +349,7 @@ int fs_invalidate_start(struct fuse_session *session, struct emlfs_archive *arch
     inv->session = session;
     inv->archive = archive;
     feeds_find(inv, true);
+    (void)tops_load(archive, &inv->tops);
     pthread_mutex_init(&inv->lock, NULL);
     pthread_cond_init(&inv->wake, NULL);
     rc = bitmap_grow(inv, WORDS_FIRST) ? 0 : ENOMEM;

@@ -92,9 +92,9 @@ int emlfs_archive_entry_delete(struct emlfs_archive *archive, const struct emlfs
                                struct emlfs_err *err);
 /*
  * File the message in folder to instead, under the name it has; to may lie in another user archive.
- * verdict: EMLFS_ACT_MOVE. 0 also when it is there already: then the entry at is taken out all the
- * same; in the folder at itself nothing happens. ENOENT: no such entry or folder; E2BIG: filed too
- * often; EROFS, EPERM, EAGAIN as above.
+ * verdict: EMLFS_ACT_MOVE. In the folder at itself nothing happens. ENOENT: no such entry or
+ * folder; EEXIST: it is filed there already, and the entry at stays; E2BIG: filed too often; EROFS,
+ * EPERM, EAGAIN as above.
  */
 int emlfs_archive_entry_move(struct emlfs_archive *archive, const struct emlfs_actor *actor,
                              const struct emlfs_entry_at *at, struct emlfs_folder_id to,
@@ -113,10 +113,11 @@ int emlfs_archive_folder_add(struct emlfs_archive *archive, const struct emlfs_a
 struct emlfs_folder_place {
     struct emlfs_folder_id parent;
     const char *name;
+    uint64_t generation; /* of the rules that allowed it; 0: not compared */
 };
 /*
  * Rename, move or both; the id stays. ENOENT, EEXIST, EINVAL: an unsafe name, or into itself;
- * EPERM: a top folder, or another user archive.
+ * EPERM: a top folder, or another user archive; EAGAIN: the rules are of another generation.
  */
 int emlfs_archive_folder_move(struct emlfs_archive *archive, const struct emlfs_actor *actor,
                               struct emlfs_folder_id id, const struct emlfs_folder_place *to,
@@ -128,5 +129,11 @@ int emlfs_archive_folder_move(struct emlfs_archive *archive, const struct emlfs_
  */
 int emlfs_archive_folder_remove(struct emlfs_archive *archive, const struct emlfs_actor *actor,
                                 struct emlfs_folder_id id, struct emlfs_err *err);
+/*
+ * Does the store, shown or not, hold messages of the folder? 1, 0; 1 also where it is detached and
+ * not there, so that it cannot be told. Negative: as the writer fails (EROFS, EIO, ...).
+ */
+int emlfs_archive_folder_in_store(struct emlfs_archive *archive, struct emlfs_folder_id id,
+                                  uint16_t store_no, struct emlfs_err *err);
 
 #endif

@@ -39,7 +39,8 @@ struct emlfs_user {
  * name: 1...64 bytes, a valid folder name, not "Holds", "Searches" or ".emlfs", unique ignoring
  * case, removed users included. flags: 0 or EMLFS_USER_ADMIN. unix_account NULL: same as name; it
  * need not exist yet. ret may be NULL. Durable when 0 came back. EEXIST, EINVAL, E2BIG (65535
- * users).
+ * users). EPERM: of an archive that has users, another one bound to the account of actor, whose
+ * archive access is off.
  */
 struct emlfs_user_new {
     const char *name;
@@ -74,8 +75,10 @@ struct emlfs_user_change {
 /*
  * Change the user with exactly this name; the name itself is changed by _rename. Who is no
  * administrator any more loses archive access, too. EPERM: the last administrator keeps the flag,
- * and an auditor does not get it. EINVAL: no account, a text that is too long or no text, an
- * address that is none or twice there; ENOENT: also a removed user. 0 also when nothing changes.
+ * and an auditor does not get it; and nobody binds another's archive to their own account or uid
+ * (nor where NSS cannot tell whose it is), unless their archive access is on. EINVAL: no account, a
+ * text that is too long or no text, an address that is none or twice there; ENOENT: also a removed
+ * user. 0 also when nothing changes.
  */
 int emlfs_user_change(struct emlfs_archive *archive, const struct emlfs_actor *actor,
                       const char *name, const struct emlfs_user_change *change,

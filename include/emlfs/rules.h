@@ -144,11 +144,13 @@ int emlfs_rules_explain(struct emlfs_rules *rules, const struct emlfs_who *who,
                         int (*tell)(void *arg, const struct emlfs_explanation *explanation),
                         void *arg, struct emlfs_err *err);
 /*
- * May this folder be moved, renamed or removed, as far as holds go? EPERM: a message in it or below
- * it is held, or it cannot be told. The right is asked with emlfs_rules_check.
+ * May this folder be moved or renamed, as far as holds go? EPERM: a message in it or below it is
+ * held, or it cannot be told: so also with any of a store that is not shown which a hold in force
+ * could cover (then the writer is waited for). The answer holds for *ret_generation (struct
+ * emlfs_folder_place). The right is asked with emlfs_rules_check.
  */
 int emlfs_rules_folder_free(struct emlfs_rules *rules, struct emlfs_folder_id folder,
-                            struct emlfs_err *err);
+                            uint64_t *ret_generation, struct emlfs_err *err);
 
 /* ---- what is due, and what is held */
 

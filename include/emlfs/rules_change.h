@@ -63,7 +63,11 @@ int emlfs_rules_rights(struct emlfs_rules *rules, struct emlfs_user_id user,
 int emlfs_rules_set_rights(struct emlfs_rules *rules, const struct emlfs_by *by,
                            struct emlfs_user_id user, uint32_t may, uint32_t own,
                            struct emlfs_err *err);
-/* grants 0 takes it back. Of grant, archive, user or group, and grants are read. */
+/*
+ * grants 0 takes it back. Of grant, archive, user or group, and grants are read. EPERM: it would
+ * open another's archive to who acts, themselves or as a member of the group, and their archive
+ * access is off; also where NSS cannot tell. Taking back is free.
+ */
 int emlfs_rules_grant(struct emlfs_rules *rules, const struct emlfs_by *by,
                       const struct emlfs_grant *grant, struct emlfs_err *err);
 int emlfs_rules_each_grant(struct emlfs_rules *rules,

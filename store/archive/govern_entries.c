@@ -188,8 +188,8 @@ static void move_events(const struct emlfs_entry_at *at, const struct found *fou
     ret[1] = taken_out(at, found, EVENT_UNFILED);
 }
 
-static int move_check(struct emlfs_archive *archive, const struct found *found,
-                      struct emlfs_filing *to, struct emlfs_err *err)
+static int move_check(struct emlfs_archive *archive, const struct emlfs_entry_at *at,
+                      const struct found *found, struct emlfs_filing *to, struct emlfs_err *err)
 {
     struct folder_row row;
     int rc = folder_row_get(archive, to->folder, &row, err);
@@ -199,6 +199,8 @@ static int move_check(struct emlfs_archive *archive, const struct found *found,
     if (rc < 0)
         return rc;
     to->user.v = row.user;
+    if (to->folder.v != at->folder.v && filed_find(&found->list, to->user.v, to->folder.v) >= 0)
+        return emlfs_err_set(err, EEXIST, MODULE, "the message is in that folder already");
     return found->list.n < FILED_MAX
                ? 0
                : emlfs_err_set(err, E2BIG, MODULE, "the message is in %u folders already",
@@ -216,7 +218,7 @@ static int entry_move(struct emlfs_archive *archive, const struct emlfs_actor *a
     int rc = entry_find(archive, at, &found, err);
 
     if (rc == 0)
-        rc = move_check(archive, &found, &to, err);
+        rc = move_check(archive, at, &found, &to, err);
     if (rc == 0 && to.folder.v == at->folder.v) {
         filed_list_free(&found.list);
         return 0;

@@ -153,6 +153,8 @@ static int folder_move(struct emlfs_archive *archive, const struct emlfs_actor *
     struct folder_row row, old;
     int rc = folder_move_check(archive, id, to, &row, err);
 
+    if (rc == 0 && to->generation && to->generation != atomic_load(&archive->generation))
+        rc = emlfs_err_set(err, EAGAIN, MODULE, "the rules changed meanwhile");
     if (rc < 0 || (row.parent == to->parent.v && strcmp(row.name, to->name) == 0))
         return rc;
     old = row;
@@ -263,6 +265,19 @@ int emlfs_archive_folder_remove(struct emlfs_archive *archive, const struct emlf
     pthread_mutex_unlock(&archive->write_lock);
     pthread_mutex_unlock(&archive->ingest_lock);
     return rc;
+}
+
+int emlfs_archive_folder_in_store(struct emlfs_archive *archive, struct emlfs_folder_id id,
+                                  uint16_t store_no, struct emlfs_err *err)
+{
+    int rc;
+
+    pthread_mutex_lock(&archive->write_lock);
+    rc = writer_begin(archive, err);
+    if (rc == 0)
+        rc = store_empty(archive, store_no, id.v, err);
+    pthread_mutex_unlock(&archive->write_lock);
+    return rc == -ENOTEMPTY ? 1 : rc;
 }
 
 static int row_in(struct emlfs_catalog *master, uint32_t id, struct folder_row *ret)

@@ -25,7 +25,10 @@ static bool is_admin(const struct emlfs_intake_options *options)
            0;
 }
 
-/* Those who may file mail there, and administrators, who need not see it for that. */
+/*
+ * Those who may file mail there, and administrators, who need not see it for that. ENOENT: of those
+ * from whom its name is hidden.
+ */
 static int intake_allowed(const struct emlfs_intake_options *options, struct emlfs_user_id user)
 {
     const struct emlfs_target top = {.kind = EMLFS_OBJECT_ARCHIVE, .user = user};
@@ -33,7 +36,9 @@ static int intake_allowed(const struct emlfs_intake_options *options, struct eml
 
     if (r == 0 || r == -EROFS)
         return r;
-    return is_admin(options) ? 0 : -EACCES;
+    if (is_admin(options))
+        return 0;
+    return r == -ENOENT ? r : -EACCES;
 }
 
 /* That somebody answers for the dates of a source is an act of theirs. */
@@ -55,13 +60,15 @@ static int intake_top(struct emlfs_intake *intake, const struct emlfs_intake_opt
 {
     struct emlfs_user user;
     int r = emlfs_user_by_name(intake->archive, options->user, &user, err);
+    const bool found = r == 0;
 
+    if (found)
+        r = intake_allowed(options, user.id);
     if (r == -ENOENT)
         return emlfs_err_set(err, ENOENT, "import",
                              "no archive user %s: 'emlfs user add' makes one", options->user);
-    if (r < 0)
+    if (r < 0 && !found)
         return r;
-    r = intake_allowed(options, user.id);
     if (r == -EROFS)
         return emlfs_err_set(err, EROFS, "import", "the archive takes no mail now");
     if (r < 0)

@@ -209,7 +209,8 @@ const struct emlfs_command emlfs_commands[] = {
     {.name = "user set",
      .summary = "change an archive user",
      .help = "What is not given stays as it is; --address '' takes all addresses away. The last "
-             "administrator stays one. MailStore calls this: SetUserFullName, "
+             "administrator stays one. Without archive access nobody binds another's archive to "
+             "their own account. MailStore calls this: SetUserFullName, "
              "SetUserEmailAddresses, SetUserAuthentication and SetUserPrivileges (admin).",
      .args = emlfs_args_user_set,
      .right = EMLFS_RIGHT_ADMIN,
@@ -268,7 +269,9 @@ const struct emlfs_command emlfs_commands[] = {
     {.name = "privilege grant",
      .summary = "open a user archive to another user or a group",
      .help = "What is granted replaces what the same user or group was granted there before; "
-             "reading always belongs to it. MailStore calls this: SetUserPrivilegesOnFolder.",
+             "reading always belongs to it. Without archive access nobody opens another's archive "
+             "to themselves, or to a group they are in; another administrator may, and the ledger "
+             "says who did. MailStore calls this: SetUserPrivilegesOnFolder.",
      .args = emlfs_args_privilege_grant,
      .right = EMLFS_RIGHT_ADMIN,
      .flags = EMLFS_COMMAND_ARCHIVE | EMLFS_COMMAND_WRITES,

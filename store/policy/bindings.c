@@ -75,7 +75,7 @@ static int passwd_find(const char *account, char *buf, size_t size, uid_t *ret_u
     return r == 0 || r == ENOENT || r == ESRCH || r == EBADF || r == EPERM ? -ENOENT : -r;
 }
 
-static int nss_uid(void *arg, const char *account, uid_t *ret_uid)
+int emlfs_bindings_nss_uid(void *arg, const char *account, uid_t *ret_uid)
 {
     int r = -ERANGE;
 
@@ -123,7 +123,8 @@ int emlfs_bindings_new_on(struct emlfs_archive *archive, const struct bindings_s
 
 int emlfs_bindings_new(struct emlfs_archive *archive, struct emlfs_bindings **ret)
 {
-    const struct bindings_system system = {.uid = nss_uid, .monotonic_ns = system_monotonic_ns};
+    const struct bindings_system system = {.uid = emlfs_bindings_nss_uid,
+                                           .monotonic_ns = system_monotonic_ns};
     return emlfs_bindings_new_on(archive, &system, ret);
 }
 

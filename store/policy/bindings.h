@@ -12,6 +12,8 @@ struct bindings_system {
     void *arg;
 };
 
+/* uid as the bindings ask for it. arg is not used. */
+int emlfs_bindings_nss_uid(void *arg, const char *account, uid_t *ret_uid);
 int emlfs_bindings_new_on(struct emlfs_archive *archive, const struct bindings_system *system,
                           struct emlfs_bindings **ret);
 

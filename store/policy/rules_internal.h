@@ -57,6 +57,9 @@ struct rules_groups { /* of one generation, as snapshot->groups */
 };
 void rules_caller_unref(struct rules_caller *caller);
 void rules_groups_unref(struct rules_groups *groups);
+/* Is user's account in this group, as NSS says at this moment? 1, 0, or -errno: cannot tell. */
+int rules_user_in_group(struct emlfs_rules *rules, const struct rules_user *user,
+                        const char *group);
 /* NULL: no memory. NSS is asked when the last answer is too old. */
 struct rules_groups *rules_groups_get(struct emlfs_rules *rules,
                                       const struct rules_snapshot *snapshot);

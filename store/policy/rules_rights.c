@@ -135,6 +135,47 @@ static const struct emlfs_grant *grant_find(const struct rules_snapshot *now,
     return NULL;
 }
 
+/*
+ * Would actor reach the archive by it? 1, 0, or -errno: cannot tell. Who is no archive user has
+ * nothing of a group.
+ */
+static int grant_reaches(const struct rules_job *job, const struct emlfs_grant *wanted)
+{
+    const struct emlfs_actor *actor = &job->by->actor;
+    const struct rules_user *acting = rules_user_of(job->now, actor->user);
+    uid_t uid;
+
+    if (wanted->user.v == 0)
+        return acting ? rules_user_in_group(job->rules, acting, wanted->group) : 0;
+    if (wanted->user.v == actor->user.v)
+        return 1;
+    int r = emlfs_bindings_uid(job->rules->options.bindings, wanted->user, &uid);
+    if (r == -ENOENT)
+        return 0;
+    return r < 0 ? r : (int64_t)uid == actor->uid;
+}
+
+/* Nobody opens another's archive to themselves this way: that takes archive access. */
+static int grant_by_other(const struct rules_job *job, const struct emlfs_grant *wanted,
+                          struct emlfs_err *err)
+{
+    const struct emlfs_actor *actor = &job->by->actor;
+
+    if ((actor->user.v == 0 && actor->uid == EMLFS_UID_NONE) ||
+        actor->user.v == wanted->archive.v ||
+        (actor->user.v && rules_rights_of(job->now, actor->user).archive_access))
+        return 0;
+    int r = grant_reaches(job, wanted);
+    if (r < 0)
+        return emlfs_err_set(err, EPERM, "policy",
+                             "it cannot be told now whether that opens the archive to you: switch "
+                             "on archive access, or try again");
+    return r == 0 ? 0
+                  : emlfs_err_set(err, EPERM, "policy",
+                                  "nobody opens another's archive to themselves: switch on archive "
+                                  "access, as an archive user");
+}
+
 static int grant_once(struct rules_job *job, struct emlfs_err *err)
 {
     EMLFS_BUF_CLEANUP struct emlfs_buf key = EMLFS_BUF_INIT(EMLFS_GRANT_ROW_MAX_BYTES);
@@ -153,11 +194,15 @@ static int grant_once(struct rules_job *job, struct emlfs_err *err)
         return -ENOENT;
     if (before && before->grants == wanted->grants)
         return 0;
+    const uint32_t more = wanted->grants & ~(before ? before->grants : 0);
+    int r = more ? grant_by_other(job, wanted, err) : 0;
+    if (r < 0)
+        return r;
     grant.grants = takes_back ? EMLFS_GRANT_READ : wanted->grants;
     grant.granted_ns = emlfs_archive_now_ns(job->rules->options.archive);
     memset(grant.granted_by, 0, sizeof(grant.granted_by));
     rules_by_name(job->by, grant.granted_by);
-    int r = emlfs_grant_encode(&grant, &key, &value);
+    r = emlfs_grant_encode(&grant, &key, &value);
     if (r < 0)
         return emlfs_err_set(err, -r, "policy", "an impossible grant");
     if (takes_back)

@@ -96,16 +96,77 @@ static int page_is_free(void *arg, const struct emlfs_entry *entries, unsigned n
     return held.held ? -EPERM : 0;
 }
 
+/* Could a hold in force cover messages of the store? Only of named ones can that be told. */
+static bool store_may_be_held(const struct free_walk *walk, uint16_t no)
+{
+    const struct emlfs_hold_set set = rules_hold_set(walk->snapshot);
+    struct emlfs_msg_id first;
+
+    for (size_t i = 0; i < set.n; i++) {
+        const struct emlfs_hold *hold = &set.v[i];
+        if (hold->released)
+            continue;
+        if (hold->scope != EMLFS_HOLD_MESSAGES)
+            return true;
+        if (rules_named_after(walk->rules, hold->id, emlfs_msg_id_make(no, 0), &first, 1) > 0 &&
+            emlfs_msg_id_store(first) == no)
+            return true;
+    }
+    return false;
+}
+
+/* Messages of a store that is not shown are in no page, and what they are cannot be asked. */
+static int store_is_free(const struct free_walk *walk, uint16_t no, struct emlfs_folder_id folder,
+                         struct emlfs_err *err)
+{
+    struct emlfs_archive *archive = walk->rules->options.archive;
+    struct emlfs_folder at;
+    int more = 1;
+
+    if (emlfs_archive_store_shown(archive, no) || !store_may_be_held(walk, no))
+        return 0;
+    int r = emlfs_archive_folder_get(archive, folder, &at, err);
+    while (r == 0 && more > 0) {
+        r = emlfs_archive_folder_in_store(archive, at.id, no, err);
+        if (r == 0)
+            more = folder_step(archive, folder, &at, err);
+        if (more < 0)
+            r = more;
+    }
+    return r > 0 ? -EPERM : r;
+}
+
+static int hidden_is_free(const struct free_walk *walk, struct emlfs_folder_id folder,
+                          struct emlfs_err *err)
+{
+    struct emlfs_store_info store = {0};
+    int r;
+
+    do {
+        r = emlfs_archive_store_info(walk->rules->options.archive, store.no, &store, err);
+        if (r == -ENOENT)
+            return 0;
+        if (r == 0)
+            r = store_is_free(walk, store.no, folder, err);
+    } while (r == 0);
+    return r;
+}
+
 int emlfs_rules_folder_free(struct emlfs_rules *rules, struct emlfs_folder_id folder,
-                            struct emlfs_err *err)
+                            uint64_t *ret_generation, struct emlfs_err *err)
 {
     RULES_SNAPSHOT_CLEANUP struct rules_snapshot *snapshot = NULL;
 
     int r = rules_snapshot_get(rules, &snapshot, err);
-    if (r < 0 || !snapshot->any_hold)
+    if (r < 0)
         return r;
+    *ret_generation = snapshot->generation;
+    if (!snapshot->any_hold)
+        return 0;
     struct free_walk walk = {rules, snapshot};
     r = rules_walk(rules, folder, page_is_free, &walk, err);
+    if (r == 0)
+        r = hidden_is_free(&walk, folder, err);
     if (r == -EPERM)
         return emlfs_err_set(err, EPERM, "policy", "there is mail in the folder that is kept");
     return r;

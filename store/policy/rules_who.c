@@ -151,6 +151,23 @@ static int account_groups(struct emlfs_rules *rules, const struct rules_user *us
     return r == -ENOENT ? 0 : r;
 }
 
+int rules_user_in_group(struct emlfs_rules *rules, const struct rules_user *user, const char *group)
+{
+    gid_t *gids = NULL;
+    unsigned n = 0;
+    gid_t gid;
+
+    int r = rules->system.gid(rules->system.arg, group, &gid);
+    if (r < 0)
+        return r == -ENOENT ? 0 : r;
+    r = account_groups(rules, user, &gids, &n);
+    for (unsigned i = 0; r == 0 && i < n; i++)
+        if (gids[i] == gid)
+            r = 1;
+    free(gids);
+    return r;
+}
+
 static struct rules_caller *caller_make(struct emlfs_rules *rules,
                                         const struct rules_snapshot *snapshot,
                                         const struct emlfs_subject *subject)

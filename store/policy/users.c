@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bindings.h"
 #include "emlfs/change.h"
 #include "emlfs/name.h"
 #include "emlfs/rights.h"
@@ -442,6 +443,67 @@ static int name_must_be_free(const struct user_list *list, const char *name,
                              : "is there already");
 }
 
+static int rights_get(struct emlfs_archive *archive, struct emlfs_user_id id,
+                      struct emlfs_rights *ret, struct emlfs_err *err)
+{
+    EMLFS_BUF_CLEANUP struct emlfs_buf value = EMLFS_BUF_INIT(EMLFS_RIGHTS_ROW_MAX_BYTES);
+    const uint8_t bytes[2] = {(uint8_t)(id.v >> 8), (uint8_t)id.v};
+    const struct emlfs_span key = emlfs_span_of(bytes, sizeof(bytes));
+
+    int r = emlfs_archive_master_get(archive, EMLFS_MASTER_RIGHTS, key, &value, err);
+    if (r == -ENOENT)
+        *ret = emlfs_rights_default(id);
+    if (r < 0)
+        return r == -ENOENT ? 0 : r;
+    r = emlfs_rights_decode(key, emlfs_buf_view(&value), ret);
+    return r < 0 ? emlfs_err_sys(err, -r, "policy", "the rights of user %u", id.v) : 0;
+}
+
+/* Is account the acting user's, or of the uid that acts? 1, 0, or -errno: cannot tell. */
+static int account_is_own(struct emlfs_archive *archive, const struct emlfs_actor *actor,
+                          const char *account, struct emlfs_err *err)
+{
+    struct emlfs_user acting;
+    uid_t uid;
+
+    int r = actor->user.v ? emlfs_user_by_id(archive, actor->user, &acting, err) : 0;
+    if (r < 0)
+        return r;
+    if (actor->user.v && strcmp(acting.unix_account, account) == 0)
+        return 1;
+    r = emlfs_bindings_nss_uid(NULL, account, &uid);
+    if (r == -ENOENT)
+        return 0;
+    return r < 0 ? r : (int64_t)uid == actor->uid;
+}
+
+/*
+ * Nobody binds another's archive to their own account: that takes archive access, which uid 0 has
+ * as an archive user only. owner 0: of a new user.
+ */
+static int binding_by_other(struct emlfs_archive *archive, const struct emlfs_actor *actor,
+                            const struct emlfs_user *owner, struct emlfs_err *err)
+{
+    struct emlfs_rights rights = {0};
+
+    if (!actor || (actor->user.v == 0 && actor->uid == EMLFS_UID_NONE) ||
+        (actor->user.v && actor->user.v == owner->id.v))
+        return 0;
+    int r = actor->user.v ? rights_get(archive, actor->user, &rights, err) : 0;
+    if (r < 0 || rights.archive_access)
+        return r;
+    r = account_is_own(archive, actor, owner->unix_account, err);
+    if (r < 0)
+        return emlfs_err_set(err, EPERM, "policy",
+                             "it cannot be told now whether account %s is yours: switch on archive "
+                             "access, or try again",
+                             owner->unix_account);
+    return r == 0 ? 0
+                  : emlfs_err_set(err, EPERM, "policy",
+                                  "nobody binds another's archive to their own account: switch on "
+                                  "archive access, as an archive user");
+}
+
 static int add_check(const char *name, const char *account, uint32_t flags, struct emlfs_err *err)
 {
     int r = name_check(name, err);
@@ -484,6 +546,10 @@ int emlfs_user_add(struct emlfs_archive *archive, const struct emlfs_actor *acto
         return r;
     memcpy(user.name, name, strlen(name) + 1);
     memcpy(user.unix_account, account, strlen(account) + 1);
+    if (list.n > 0) /* the first user belongs to whoever makes the archive */
+        r = binding_by_other(archive, actor, &user, err);
+    if (r < 0)
+        return r;
     r = add_reserve(archive, &list, &user, err);
     if (r < 0)
         return r;
@@ -659,22 +725,6 @@ static int texts_set(const struct emlfs_user_change *change, struct emlfs_user *
     return r;
 }
 
-static int rights_get(struct emlfs_archive *archive, struct emlfs_user_id id,
-                      struct emlfs_rights *ret, struct emlfs_err *err)
-{
-    EMLFS_BUF_CLEANUP struct emlfs_buf value = EMLFS_BUF_INIT(EMLFS_RIGHTS_ROW_MAX_BYTES);
-    const uint8_t bytes[2] = {(uint8_t)(id.v >> 8), (uint8_t)id.v};
-    const struct emlfs_span key = emlfs_span_of(bytes, sizeof(bytes));
-
-    int r = emlfs_archive_master_get(archive, EMLFS_MASTER_RIGHTS, key, &value, err);
-    if (r == -ENOENT)
-        *ret = emlfs_rights_default(id);
-    if (r < 0)
-        return r == -ENOENT ? 0 : r;
-    r = emlfs_rights_decode(key, emlfs_buf_view(&value), ret);
-    return r < 0 ? emlfs_err_sys(err, -r, "policy", "the rights of user %u", id.v) : 0;
-}
-
 static int admin_set(const struct attempt *attempt, bool admin, const struct emlfs_rights *rights,
                      struct emlfs_err *err)
 {
@@ -692,9 +742,13 @@ static int change_apply(struct attempt *attempt, struct emlfs_rights *rights, bo
 {
     const struct emlfs_user_change *change = attempt->what;
     struct emlfs_user *user = &attempt->user;
+    char account[sizeof(user->unix_account)];
+    memcpy(account, user->unix_account, sizeof(account));
     int r = texts_set(change, user, err);
 
     *ret_closes = false;
+    if (r == 0 && strcmp(account, user->unix_account) != 0)
+        r = binding_by_other(attempt->archive, attempt->actor, user, err);
     if (r == 0 && change->addresses)
         r = addresses_set(change, user, err);
     if (r == 0 && change->set_admin)

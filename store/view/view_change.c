@@ -6,8 +6,9 @@
  * C1  Rights are asked before anything is looked up, so that one who may not see a thing does not
  *     learn whether it is there; what lies in the way by its own nature (a name that is taken, one
  *     that cannot be) comes next, retention and holds last.
- * C2  No mail is deleted or moved without a verdict, and one that the rules have overtaken is asked
- *     for anew; a message that an import is just filing is waited for. Both for a second at most.
+ * C2  No mail is deleted or moved without a verdict, nor a folder against holds, and what the rules
+ *     have overtaken is asked for anew; a message that an import is just filing is waited for. Both
+ *     for a second at most. A folder that is removed is empty, so no hold is asked.
  * C3  Below a view (a search, a hold) no mail can be changed at all.
  */
 #include <string.h>
@@ -194,7 +195,7 @@ static int folder_make(struct emlfs_view *view, const struct view_attempt *attem
         rc = emlfs_archive_folder_get(view->options.archive, id, &folder, err);
     if (rc == 0)
         view_attr_one_folder(view, &folder, ret);
-    return view_errno(rc);
+    return rc == -E2BIG ? -ENOSPC : view_errno(rc);
 }
 
 static int change_is_elsewhere(struct emlfs_err *err)
@@ -394,6 +395,12 @@ struct moving {
     struct named_at named;
 };
 
+/* Filed in too many folders is what tools know as too many links. */
+int view_move_errno(int rc)
+{
+    return rc == -E2BIG ? -EMLINK : view_errno(rc);
+}
+
 static int message_move(const struct moving *moving, struct emlfs_err *err)
 {
     struct emlfs_view *view = moving->view;
@@ -417,25 +424,29 @@ static int message_move(const struct moving *moving, struct emlfs_err *err)
                                           err);
         emlfs_verdict_free(verdict);
     } while (rc == -EAGAIN && emlfs_os_try_later(&waited_ms));
-    return view_errno(rc);
+    return view_move_errno(rc);
 }
 
 static int folder_move(const struct moving *moving, struct emlfs_err *err)
 {
     struct emlfs_view *view = moving->view;
     const struct emlfs_folder_id id = moving->named.folder.id;
-    const struct emlfs_folder_place place = {moving->to, moving->move->to_name};
+    struct emlfs_folder_place place = {.parent = moving->to, .name = moving->move->to_name};
     struct emlfs_actor actor;
+    unsigned waited_ms = 0;
     int rc = name_check(moving->move->to_name, err);
 
     if (rc == 0 && moving->named.folder.user.v != moving->to_owner.user.v)
         return emlfs_err_set(err, EPERM, "view", "a folder stays in its user archive");
-    if (rc == 0)
-        rc = emlfs_rules_folder_free(view->options.rules, id, err);
     if (rc < 0)
-        return view_errno(rc);
+        return rc;
     actor = view_actor(view, moving->attempt->subject);
-    return view_errno(emlfs_archive_folder_move(view->options.archive, &actor, id, &place, err));
+    do {
+        rc = emlfs_rules_folder_free(view->options.rules, id, &place.generation, err);
+        if (rc == 0)
+            rc = emlfs_archive_folder_move(view->options.archive, &actor, id, &place, err);
+    } while (rc == -EAGAIN && emlfs_os_try_later(&waited_ms));
+    return view_errno(rc);
 }
 
 /* Is what has the new name another thing than what is moved? A folder may change its case only. */

@@ -207,5 +207,7 @@ int view_entry_seen(struct emlfs_view *view, const struct emlfs_subject *subject
 
 /* The store's errno as a file system's: damage is EIO, what has no meaning there too. */
 int view_errno(int rc);
+/* The same of a message that is moved. */
+int view_move_errno(int rc);
 
 #endif

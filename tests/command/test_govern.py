@@ -229,6 +229,12 @@ class Privileges(GovernTest):
         path = self.message()
         self.emlfs("policy list", account=BOB)
         self.emlfs("message get", path, account=BOB, code=2)
+        # nor do they open the archive to themselves
+        self.emlfs("privilege grant", "anna", "--user", "bob", account=BOB, code=2)
+        self.emlfs("privilege grant", "anna", "--group", BOB, account=BOB, code=2)
+        self.emlfs("user set", "anna", "--unix-account", BOB, account=BOB, code=2)
+        self.emlfs("user set", "bob", "--unix-account", "root", account="root", code=2)
+        self.emlfs("message get", path, account=BOB, code=2)
         self.emlfs("user password", "bob", "--password-file", "-", account=BOB,
                    stdin=PASSWORD + "\n")
         on = ("on", "--password-file", "-")

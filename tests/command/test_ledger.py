@@ -131,6 +131,22 @@ class Messages(LedgerTest):
         self.assertIn(f" -> anna/{top}", moved["object"])
         self.emlfs("message move", base, "--folder", "no/such", code=2)
 
+    def test_move_onto_itself(self):
+        """Where it is already, nothing is moved, and no filing goes."""
+        path = self.once()
+        os.mkdir(self.path("more"))
+        raw = subprocess.run([os.environ.get("EMLFS_BIN") or os.environ.get("EMLFS") or "emlfs",
+                              "message", "get", "-a", self.archive, path],
+                             stdout=subprocess.PIPE, timeout=120, check=True).stdout
+        with open(self.path("more", "again.eml"), "wb") as file:
+            file.write(raw)
+        self.emlfs("import", "--user", "anna", self.path("more"))
+        before = self.rows("folder list", "--user", "anna")
+        self.assertIn(("anna/more", 1), [(row["path"], row["messages"]) for row in before])
+        row, = self.rows("message move", path, "--folder", "/more", code=1)
+        self.assertEqual((row["result"], row["errno"]), ("refused", "EEXIST"))
+        self.assertEqual(self.rows("folder list", "--user", "anna"), before)
+
     def test_which_entry(self):
         """A message that is filed twice is not changed by its id alone."""
         found = self.rows("search", "subject:quarterly")[0]

@@ -225,7 +225,7 @@ static int folders_run(struct emlfs_archive *archive, struct emlfs_folder_id top
         rc = emlfs_archive_folder_add(archive, NULL, early, "Gone", &gone, err);
     if (rc == 0)
         rc = emlfs_archive_folder_move(archive, NULL, early,
-                                       &(struct emlfs_folder_place){late, "Moved"}, err);
+                                       &(struct emlfs_folder_place){late, "Moved", 0}, err);
     if (rc == 0)
         rc = emlfs_archive_folder_remove(archive, NULL, gone, err);
     return rc;

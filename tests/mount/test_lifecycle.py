@@ -8,8 +8,8 @@ import signal
 import subprocess
 import time
 
-from harness import (EMLFS, MountTest, command, errno_as, files_below, gone, main, mounts_at,
-                     run_as, sha_of, snapshot, uid_of, wait_until, write_mail)
+from harness import (EMLFS, MountTest, become, command, errno_as, files_below, gone, main,
+                     mounts_at, run_as, sha_of, snapshot, uid_of, wait_until, write_mail)
 
 
 class Lifecycle(MountTest):
@@ -305,6 +305,28 @@ class Live(MountTest):
             return os.listdir(self.site.mnt) == ["carol"]
         self.assertTrue(wait_until(lambda: run_as("stranger", seen), 5))
         self.assertNotIn("carol", run_as("alice", os.listdir, self.site.mnt))
+
+    def test_renamed_user(self):
+        """The old name of a user archive goes from the kernel's cache, too."""
+        old, new = self.site.path("bob"), os.path.join(self.site.mnt, "robert")
+
+        for before, after in (("bob", "robert"), ("robert", "bob")) * 3:
+            path, there = (old, new) if before == "bob" else (new, old)
+            run_as("bob", os.listdir, path)
+            inbox = os.path.join(path, "bob", "Inbox")
+            self.assertEqual(errno_as("bob", os.stat, inbox), 0)
+            looking = subprocess.Popen(  # so that it is known at every moment of the change
+                ["sh", "-c", 'while :; do test -d "$1"; done', "sh", inbox],
+                preexec_fn=lambda: become("bob"))
+            self.site.emlfs("user", "rename", "-a", self.site.archive, before, after)
+            time.sleep(0.2)
+            looking.kill()
+            looking.wait()
+            self.assertTrue(wait_until(
+                lambda p=inbox: errno_as("bob", os.stat, p) == errno.ENOENT, 5), before)
+            self.assertEqual(errno_as("bob", os.stat, path), errno.ENOENT)
+            self.assertEqual(run_as("bob", os.listdir, self.site.mnt), [after])
+            self.assertEqual(errno_as("bob", os.stat, os.path.join(there, "bob", "Inbox")), 0)
 
     def test_listing_while_importing(self):
         """Names that are there stay, once each, in a listing that new mail interrupts."""

@@ -134,10 +134,13 @@ static void test_move(void **state)
     assert_int_equal(after.mtime_ns, before.mtime_ns);
     assert_int_equal(after.nlink, 1);
 
-    assert_int_equal(mail_file(life, a, USER, 1).v, id.v); /* filed again, then moved onto itself */
+    assert_int_equal(mail_file(life, a, USER, 1).v, id.v); /* filed again: no way onto itself */
     must(emlfs_archive_entry_of(life->archive, USER, id, &after, NULL));
     assert_int_equal(after.nlink, 2);
-    must(entry_move(life, (struct emlfs_entry_at){USER, a, id}, b));
+    assert_int_equal(entry_move(life, (struct emlfs_entry_at){USER, a, id}, b), -EEXIST);
+    must(emlfs_archive_entry_of(life->archive, USER, id, &after, NULL));
+    assert_int_equal(after.nlink, 2);
+    must(entry_delete(life, (struct emlfs_entry_at){USER, a, id}));
     must(emlfs_archive_entry_of(life->archive, USER, id, &after, NULL));
     assert_int_equal(after.nlink, 1);
     assert_int_equal(folder_count(life, b), 1);
@@ -159,7 +162,7 @@ static void test_move(void **state)
 static int folder_move(struct life *life, struct emlfs_folder_id id, struct emlfs_folder_id parent,
                        const char *name)
 {
-    const struct emlfs_folder_place to = {parent, name};
+    const struct emlfs_folder_place to = {parent, name, emlfs_archive_generation(life->archive)};
     return emlfs_archive_folder_move(life->archive, &actor, id, &to, NULL);
 }
 
@@ -193,6 +196,10 @@ static void test_folder_move(void **state)
     for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
         assert_int_equal(folder_move(life, cases[i].id, cases[i].parent, cases[i].name),
                          cases[i].rc);
+    struct emlfs_folder_place stale = {top, "late", emlfs_archive_generation(life->archive) + 1};
+    assert_int_equal(emlfs_archive_folder_move(life->archive, &actor, a, &stale, NULL), -EAGAIN);
+    assert_int_equal(emlfs_archive_folder_lookup(life->archive, top, "late", &folder, NULL),
+                     -ENOENT);
     must(emlfs_archive_folder_lookup(life->archive, b, "c", &folder, NULL));
     assert_int_equal(folder.id.v, c.v);
     assert_int_equal(emlfs_archive_folder_lookup(life->archive, top, "c", &folder, NULL), -ENOENT);

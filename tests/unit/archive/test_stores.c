@@ -121,6 +121,8 @@ static void test_hidden(void **state)
     must(entry_move(life, (struct emlfs_entry_at){USER, three.top, three.id[1]}, three.a));
     must(set_state(life, 2, EMLFS_STORE_DISABLED));
     assert_int_equal(emlfs_archive_folder_remove(life->archive, &actor, three.a, NULL), -ENOTEMPTY);
+    assert_int_equal(emlfs_archive_folder_in_store(life->archive, three.a, 2, NULL), 1);
+    assert_int_equal(emlfs_archive_folder_in_store(life->archive, three.a, 1, NULL), 0);
     assert_int_not_equal(mail_file(life, three.top, USER, 1).v, three.id[1].v);
     life_is_lasting(life);
     life_close(life);

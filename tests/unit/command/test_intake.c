@@ -288,6 +288,34 @@ static void test_rights(void **state)
     assert_null(intake);
 }
 
+/* Where names are private, strangers are told the same of a name that is there and one that is not.
+ */
+static void test_private_names(void **state)
+{
+    struct archive_test *t = *state;
+    struct told told;
+    struct emlfs_intake_options options = options_of(t, &told);
+    const struct emlfs_rules_options private = {
+        .archive = t->archive, .bindings = t->bindings, .private_names = true};
+    struct emlfs_intake *intake = NULL;
+    struct emlfs_err there = {0}, nowhere = {0};
+    struct emlfs_rules *rules = NULL;
+
+    OK(emlfs_rules_open(&private, &rules, &there));
+    options.rules = rules;
+    options.subject = (struct emlfs_subject){.uid = 54321, .gid = 54321};
+    assert_int_equal(emlfs_intake_begin(&options, &intake, &there), -ENOENT);
+    options.user = "alicf";
+    assert_int_equal(emlfs_intake_begin(&options, &intake, &nowhere), -ENOENT);
+    *strstr(nowhere.text, "alicf") = 0;
+    *strstr(there.text, "alice") = 0;
+    assert_string_equal(there.text, nowhere.text);
+    assert_string_equal(there.text + strlen("no archive user alice"),
+                        nowhere.text + strlen("no archive user alicf"));
+    assert_null(intake);
+    emlfs_rules_close(rules);
+}
+
 /* What the messages claim about their dates is kept only where an administrator vouched for it. */
 static void test_trusted_dates(void **state)
 {
@@ -343,9 +371,11 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, archive_setup, archive_teardown)
-        TEST(test_archives_once), TEST(test_names),         TEST(test_hostile_folders),
-        TEST(test_dry_run),       TEST(test_moves),         TEST(test_rights),
-        TEST(test_takes_memory),  TEST(test_trusted_dates), TEST(test_folders_are_made_by),
+        TEST(test_archives_once),   TEST(test_names),
+        TEST(test_hostile_folders), TEST(test_dry_run),
+        TEST(test_moves),           TEST(test_rights),
+        TEST(test_private_names),   TEST(test_takes_memory),
+        TEST(test_trusted_dates),   TEST(test_folders_are_made_by),
     };
 
     if (argc > 0 && strcmp(argv[0], "emlfs-worker") == 0)

@@ -70,13 +70,25 @@ int emlfs_archive_folder_next(struct emlfs_archive *archive, struct emlfs_folder
 int emlfs_archive_entries(struct emlfs_archive *archive, struct emlfs_entry_page *page,
                           struct emlfs_err *err)
 {
-    (void)archive;
     (void)err;
     page->n = 0;
     for (unsigned i = 0; i < fake_mail_n && page->n < page->max; i++)
         if (fake_mail[i].entry.folder.v == page->folder.v &&
+            emlfs_archive_store_shown(archive, emlfs_msg_id_store(fake_mail[i].entry.id)) &&
             fake_mail[i].entry.id.v > page->after.v)
             page->v[page->n++] = fake_mail[i].entry;
+    return 0;
+}
+
+int emlfs_archive_folder_in_store(struct emlfs_archive *archive, struct emlfs_folder_id id,
+                                  uint16_t store_no, struct emlfs_err *err)
+{
+    (void)archive;
+    (void)err;
+    for (unsigned i = 0; i < fake_mail_n; i++)
+        if (fake_mail[i].entry.folder.v == id.v &&
+            emlfs_msg_id_store(fake_mail[i].entry.id) == store_no)
+            return 1;
     return 0;
 }
 

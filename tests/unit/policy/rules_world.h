@@ -166,6 +166,12 @@ static const struct emlfs_by by_silent = {
     .who = "alice",
     .reason = ""};
 
+/* uid 0, which is no archive user. */
+static const struct emlfs_by by_root = {
+    .actor = {.uid = 0, .source = EMLFS_LEDGER_COMMAND, .admin = true},
+    .who = "root",
+    .reason = "because"};
+
 static inline struct emlfs_subject subject_of(unsigned user)
 {
     return (struct emlfs_subject){user ? UID(user) : 0, user ? UID(user) : 0};
@@ -185,7 +191,7 @@ static inline void grant_user(struct world *w, unsigned archive, unsigned user, 
 {
     const struct emlfs_grant grant = {
         .archive = {(uint16_t)archive}, .user = {(uint16_t)user}, .grants = grants};
-    assert_int_equal(emlfs_rules_grant(w->rules, &by_alice, &grant, NULL), 0);
+    assert_int_equal(emlfs_rules_grant(w->rules, &by_root, &grant, NULL), 0);
 }
 
 static inline void grant_group(struct world *w, unsigned archive, const char *group,
@@ -194,7 +200,7 @@ static inline void grant_group(struct world *w, unsigned archive, const char *gr
     struct emlfs_grant grant = {.archive = {(uint16_t)archive}, .grants = grants};
 
     snprintf(grant.group, sizeof(grant.group), "%s", group);
-    assert_int_equal(emlfs_rules_grant(w->rules, &by_alice, &grant, NULL), 0);
+    assert_int_equal(emlfs_rules_grant(w->rules, &by_root, &grant, NULL), 0);
 }
 
 static inline struct emlfs_policy policy(const char *name, const char *query, uint32_t years,

@@ -224,6 +224,15 @@ static void holds_are_placed_and_released(void **state)
 
 /* ---- rights */
 
+static int grant_as(struct world *w, const struct emlfs_by *by, unsigned user, const char *group,
+                    uint32_t grants)
+{
+    struct emlfs_grant grant = {.archive = {BOB}, .user = {(uint16_t)user}, .grants = grants};
+
+    snprintf(grant.group, sizeof(grant.group), "%s", group);
+    return emlfs_rules_grant(w->rules, by, &grant, NULL);
+}
+
 static void rights_are_changed(void **state)
 {
     struct world *w = *state;
@@ -250,7 +259,7 @@ static void rights_are_changed(void **state)
     assert_int_equal(emlfs_rules_grant(w->rules, &by_alice, &bad, NULL), -ENOENT);
     bad = (struct emlfs_grant){.archive = {BOB}, .user = {CAROL}};
     assert_int_equal(emlfs_rules_grant(w->rules, &by_alice, &bad, NULL), -ENOENT);
-    grant_user(w, BOB, CAROL, EMLFS_GRANT_READ);
+    assert_int_equal(grant_as(w, &by_alice, CAROL, "", EMLFS_GRANT_READ), 0);
     expect_record(w, EMLFS_LEDGER_RIGHT_CHANGED, CAROL, "carol", "because");
     assert_int_equal(fake_last(w->archive, 0)->owner.v, BOB);
     assert_int_equal(emlfs_rules_set_audited(w->rules, &by_alice, EMLFS_AUDIT_READ, NULL), 0);
@@ -260,6 +269,54 @@ static void rights_are_changed(void **state)
     struct emlfs_by tab = by_alice;
     tab.reason = "a\tb";
     assert_int_equal(emlfs_rules_set_audited(w->rules, &tab, 0, NULL), -EINVAL);
+}
+
+static void rights_put(struct world *w, unsigned user, bool access)
+{
+    EMLFS_BUF_CLEANUP struct emlfs_buf value = EMLFS_BUF_INIT(EMLFS_RIGHTS_ROW_MAX_BYTES);
+    struct emlfs_rights rights = emlfs_rights_default((struct emlfs_user_id){(uint16_t)user});
+    uint8_t key[2];
+
+    rights.archive_access = access;
+    assert_int_equal(emlfs_rights_encode(&rights, &value), 0);
+    assert_int_equal(emlfs_archive_master_put(w->archive, EMLFS_MASTER_RIGHTS,
+                                              rules_key_u16(rights.user, key),
+                                              emlfs_buf_view(&value), NULL),
+                     0);
+    fake_bump(w->archive);
+}
+
+static void nobody_opens_an_archive_to_themselves(void **state)
+{
+    struct world *w = *state;
+    const struct emlfs_by bound = {.actor = {.uid = UID(CAROL), .admin = true}, .who = "x"};
+    struct emlfs_grant own = {.archive = {ALICE}, .group = "staff", .grants = EMLFS_GRANT_READ};
+    unsigned records = w->archive->records_n;
+    struct emlfs_err err = {0};
+
+    const struct emlfs_grant grant = {.archive = {BOB}, .user = {ALICE}, .grants = 1};
+    assert_int_equal(emlfs_rules_grant(w->rules, &by_alice, &grant, &err), -EPERM);
+    assert_non_null(strstr(err.text, "archive access"));
+    assert_int_equal(grant_as(w, &by_alice, 0, "staff", EMLFS_GRANT_READ), -EPERM);
+    /* As the uid says, whoever the actor is said to be. */
+    assert_int_equal(grant_as(w, &bound, CAROL, "", EMLFS_GRANT_READ), -EPERM);
+    w->nss_error = -EIO;
+    assert_int_equal(grant_as(w, &by_alice, 0, "sales", EMLFS_GRANT_READ), -EPERM);
+    w->nss_error = 0;
+    assert_int_equal(w->archive->records_n, records);
+    assert_int_equal(grant_as(w, &by_alice, 0, "sales", EMLFS_GRANT_READ), 0);
+    assert_int_equal(grant_as(w, &by_alice, 0, "nobody-there", EMLFS_GRANT_READ), 0);
+    assert_int_equal(grant_as(w, &by_alice, CAROL, "", EMLFS_GRANT_READ), 0);
+    assert_int_equal(emlfs_rules_grant(w->rules, &by_alice, &own, NULL), 0);
+    /* What another gave is neither more nor less theirs to take. */
+    assert_int_equal(grant_as(w, &by_root, ALICE, "", EMLFS_GRANT_ALL), 0);
+    assert_int_equal(grant_as(w, &by_alice, ALICE, "", EMLFS_GRANT_READ), 0);
+    assert_int_equal(grant_as(w, &by_alice, ALICE, "", EMLFS_GRANT_ALL), -EPERM);
+    assert_int_equal(grant_as(w, &by_alice, ALICE, "", 0), 0);
+    rights_put(w, ALICE, true);
+    assert_int_equal(grant_as(w, &by_alice, ALICE, "", EMLFS_GRANT_READ), 0);
+    assert_int_equal(grant_as(w, &by_alice, 0, "staff", EMLFS_GRANT_READ), 0);
+    assert_false(w->locked);
 }
 
 /* ---- passwords */
@@ -417,6 +474,7 @@ int main(void)
         WORLD_TEST(two_changes_cannot_both_pass),
         WORLD_TEST(holds_are_placed_and_released),
         WORLD_TEST(rights_are_changed),
+        WORLD_TEST(nobody_opens_an_archive_to_themselves),
         WORLD_TEST(logging_in),
         WORLD_TEST(failures_close_a_name),
         WORLD_TEST(the_clock_survives_restarts),

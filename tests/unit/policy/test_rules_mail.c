@@ -457,6 +457,15 @@ static void what_a_hold_covers(void **state)
     assert_int_equal(emlfs_rules_held(w->rules, &page, NULL), -ENOENT);
 }
 
+static int folder_free(struct world *w, struct emlfs_folder_id id)
+{
+    uint64_t generation = 0;
+
+    int r = emlfs_rules_folder_free(w->rules, id, &generation, NULL);
+    assert_int_equal(generation, emlfs_archive_generation(w->archive));
+    return r;
+}
+
 static void held_folders_stay(void **state)
 {
     struct world *w = *state;
@@ -467,13 +476,38 @@ static void held_folders_stay(void **state)
     struct emlfs_folder_id deep = fake_folder_add(w->archive, below, bob, "deep");
     fake_mail_add(bob, deep, 1, "red");
     fake_mail_add(bob, beside, 2, "green");
-    assert_int_equal(emlfs_rules_folder_free(w->rules, below, NULL), 0);
+    assert_int_equal(folder_free(w, below), 0);
     place(w, hold("red", EMLFS_HOLD_QUERY, "red"));
-    assert_int_equal(emlfs_rules_folder_free(w->rules, below, NULL), -EPERM);
-    assert_int_equal(emlfs_rules_folder_free(w->rules, deep, NULL), -EPERM);
-    assert_int_equal(emlfs_rules_folder_free(w->rules, beside, NULL), 0);
+    assert_int_equal(folder_free(w, below), -EPERM);
+    assert_int_equal(folder_free(w, deep), -EPERM);
+    assert_int_equal(folder_free(w, beside), 0);
     fake_mail[1].unknown = true;
-    assert_int_equal(emlfs_rules_folder_free(w->rules, beside, NULL), -EPERM);
+    assert_int_equal(folder_free(w, beside), -EPERM);
+}
+
+/* Mail of a store that is not shown is held by whatever could hold it. */
+static void hidden_mail_keeps_its_folder(void **state)
+{
+    struct world *w = *state;
+    const struct emlfs_user_id bob = {BOB};
+    struct emlfs_folder_id above = fake_folder_add(w->archive, w->inbox[BOB], bob, "above");
+    struct emlfs_folder_id below = fake_folder_add(w->archive, above, bob, "below");
+    struct emlfs_folder_id empty = fake_folder_add(w->archive, w->inbox[BOB], bob, "empty");
+    const struct emlfs_msg_id id = fake_mail_add(bob, below, 1, "green")->entry.id;
+
+    place(w, hold("red", EMLFS_HOLD_QUERY, "red"));
+    assert_int_equal(folder_free(w, above), 0);
+    w->archive->states[1] = EMLFS_STORE_DISABLED;
+    fake_bump(w->archive);
+    assert_int_equal(folder_free(w, above), -EPERM);
+    assert_int_equal(folder_free(w, below), -EPERM);
+    assert_int_equal(folder_free(w, empty), 0);
+    assert_int_equal(emlfs_rules_hold_release(w->rules, &by_alice, 1, NULL), 0);
+    uint32_t named = place(w, hold("named", EMLFS_HOLD_MESSAGES, ""));
+    assert_int_equal(folder_free(w, above), 0);
+    assert_int_equal(emlfs_rules_hold_add(w->rules, &by_alice, named, id, NULL), 0);
+    assert_int_equal(folder_free(w, above), -EPERM);
+    assert_int_equal(folder_free(w, empty), 0);
 }
 
 int main(void)
@@ -489,6 +523,7 @@ int main(void)
         WORLD_TEST(what_is_due),
         WORLD_TEST(what_a_hold_covers),
         WORLD_TEST(held_folders_stay),
+        WORLD_TEST(hidden_mail_keeps_its_folder),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

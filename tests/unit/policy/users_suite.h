@@ -197,6 +197,7 @@ static void a_walk_can_be_stopped(void **state)
         USERS_TEST(names_are_unique_ignoring_case), USERS_TEST(renaming_moves_the_folder),         \
         USERS_TEST(users_are_changed), USERS_TEST(impossible_changes_are_refused),                 \
         USERS_TEST(the_last_administrator_keeps_the_flag),                                         \
+        USERS_TEST(nobody_binds_an_archive_to_themselves),                                         \
         USERS_TEST(the_last_administrator_stays), USERS_TEST(a_walk_can_be_stopped)
 
 #endif

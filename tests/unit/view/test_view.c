@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The tree as callers see it, over a real archive: rights, names, node ids, listing order. */
+#include "../../../store/view/view_internal.h"
 #include "view_test.h"
 
 #include "emlfs/change.h"
@@ -519,6 +520,16 @@ static void test_unlink_waits(void **state)
     assert_int_equal(failed, 0);
 }
 
+/* What is the archive's own becomes what tools know; only what nobody foresaw is EIO. */
+static void test_errno(void **state)
+{
+    (void)state;
+    assert_int_equal(view_move_errno(-E2BIG), -EMLINK);
+    assert_int_equal(view_move_errno(-EEXIST), -EEXIST);
+    assert_int_equal(view_move_errno(-EUCLEAN), -EIO);
+    assert_int_equal(view_errno(-EBUSY), -EAGAIN);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -528,6 +539,7 @@ int main(void)
         cmocka_unit_test(test_same_inode),    cmocka_unit_test(test_reading),
         cmocka_unit_test(test_by_id),         cmocka_unit_test(test_bad_nodes),
         cmocka_unit_test(test_listing_grows), cmocka_unit_test(test_unlink_waits),
+        cmocka_unit_test(test_listing_grows), cmocka_unit_test(test_errno),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
