@@ -539,7 +539,7 @@ int main(void)
         cmocka_unit_test(test_same_inode),    cmocka_unit_test(test_reading),
         cmocka_unit_test(test_by_id),         cmocka_unit_test(test_bad_nodes),
         cmocka_unit_test(test_listing_grows), cmocka_unit_test(test_unlink_waits),
-        cmocka_unit_test(test_listing_grows), cmocka_unit_test(test_errno),
+        cmocka_unit_test(test_errno),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
