@@ -195,9 +195,14 @@ def case_events(bench, template, mode, number):
 
 def case_command(bench, template, mode, number):
     """One fault under `emlfs import`, with its workers: exit code 0 means that all is archived."""
-    home = bench.home(f"command-{mode}-{number}", template)
+    # How an import groups its commits depends on the machine's load: the last calls may be missing.
+    for back in (0, 8, 64):
+        home = bench.home(f"command-{mode}-{number}-{back}", template)
+        result, count, where = bench.command(home, mode, max(1, number - back))
+        if where:
+            break
+        shutil.rmtree(home)
     archive = os.path.join(home, "archive")
-    result, count, where = bench.command(home, mode, number)
     check_struck(where, count)
     check_code(result, mode, where, (0, 2, 3))
     try:
