@@ -6,7 +6,6 @@
 
 #include "emlfs/text.h"
 
-#define CHUNK_BYTES (256u << 10)
 #define PATH_BYTES (1u << 20)
 
 static int signature_fill(struct emlfs_call *call, const struct emlfs_hash *hash,
@@ -61,29 +60,6 @@ static int head_put(struct emlfs_call *call, const struct emlfs_entry *entry,
     return emlfs_row_put(call, row, err);
 }
 
-static int bytes_put(struct emlfs_call *call, struct emlfs_msg_reader *reader,
-                     struct emlfs_err *err)
-{
-    uint64_t offset = 0, size = emlfs_msg_reader_size(reader);
-    uint8_t *chunk = malloc(CHUNK_BYTES);
-    int r = chunk ? 0 : emlfs_err_set(err, ENOMEM, "export", "out of memory");
-
-    while (r == 0 && offset < size) {
-        ssize_t n = emlfs_msg_reader_pread(reader, chunk, CHUNK_BYTES, offset, err);
-
-        if (n == 0)
-            r = emlfs_err_set(err, EIO, "export", "ends %llu bytes early",
-                              (unsigned long long)(size - offset));
-        else if (n < 0)
-            r = (int)n;
-        else if (call->bytes)
-            r = call->bytes(call->arg, emlfs_span_of(chunk, (size_t)n));
-        offset += n > 0 ? (uint64_t)n : 0;
-    }
-    free(chunk);
-    return r;
-}
-
 /* The right to read is what tells that it exists; the right to export is asked then. */
 static int export_allowed(struct emlfs_call *call, const struct emlfs_entry *entry,
                           struct emlfs_err *err)
@@ -120,7 +96,7 @@ int emlfs_run_message_export(struct emlfs_call *call, struct emlfs_err *err)
     if (r == 0)
         r = head_put(call, &entry, &path, err);
     if (r == 0)
-        r = bytes_put(call, reader, err);
+        r = emlfs_message_copy(call, reader, err);
     emlfs_msg_reader_free(reader);
     return r;
 }

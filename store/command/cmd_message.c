@@ -169,8 +169,8 @@ int emlfs_run_message_show(struct emlfs_call *call, struct emlfs_err *err)
     return emlfs_row_put(call, row, err);
 }
 
-static int message_copy(struct emlfs_call *call, struct emlfs_msg_reader *reader,
-                        struct emlfs_err *err)
+int emlfs_message_copy(struct emlfs_call *call, struct emlfs_msg_reader *reader,
+                       struct emlfs_err *err)
 {
     uint64_t offset = 0, size = emlfs_msg_reader_size(reader);
     uint8_t *chunk = malloc(CHUNK_BYTES);
@@ -210,7 +210,7 @@ int emlfs_run_message_get(struct emlfs_call *call, struct emlfs_err *err)
     if (r == 0)
         r = emlfs_archive_msg_open(call->archive, entry.id, &reader, err);
     if (r == 0)
-        r = message_copy(call, reader, err);
+        r = emlfs_message_copy(call, reader, err);
     emlfs_msg_reader_free(reader);
     return r;
 }

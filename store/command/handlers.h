@@ -140,6 +140,9 @@ const char *emlfs_user_list_name(const struct emlfs_user_list *list, struct emlf
 
 /* MESSAGE: an id, a file name with one, or a path to such a file. EINVAL. */
 int emlfs_message_id(const char *text, struct emlfs_msg_id *ret, struct emlfs_err *err);
+/* All of the message to call->bytes, a piece at a time. EIO: damaged, or what _bytes returned. */
+int emlfs_message_copy(struct emlfs_call *call, struct emlfs_msg_reader *reader,
+                       struct emlfs_err *err);
 /*
  * Where the message is filed, in a user archive where the caller may call. ENOENT: nowhere; EACCES:
  * of those who are refused and not fooled.
