@@ -133,11 +133,6 @@ int rules_job_run(struct rules_job *job, rules_job_fn *fn, struct emlfs_err *err
 
 /* ---- policies */
 
-static bool day_is_relative(const struct emlfs_query_day *day)
-{
-    return day->kind != EMLFS_DAY_OPEN && day->kind != EMLFS_DAY_FIXED;
-}
-
 static int term_check(const struct emlfs_query_term *term, struct emlfs_err *err)
 {
     const unsigned all = ((1u << EMLFS_TEXT_FIELDS) - 1) & ~1u;
@@ -146,7 +141,7 @@ static int term_check(const struct emlfs_query_term *term, struct emlfs_err *err
     if (term->kind == EMLFS_TERM_FOLDER)
         return emlfs_err_set(err, EINVAL, "policy",
                              "the query of a policy names no folder: mail is moved");
-    if (dates && (day_is_relative(&term->from_day) || day_is_relative(&term->to_day)))
+    if (dates && (rules_day_is_relative(&term->from_day) || rules_day_is_relative(&term->to_day)))
         return emlfs_err_set(err, EINVAL, "policy",
                              "the query of a rule has no dates that move with the calendar");
     if (term->exclude && (term->kind != EMLFS_TERM_WORDS || term->fields != all))
@@ -156,24 +151,7 @@ static int term_check(const struct emlfs_query_term *term, struct emlfs_err *err
 
 static int query_check(const char *text, struct emlfs_err *err)
 {
-    struct emlfs_query_mistake mistake = {0};
-    struct emlfs_query *query = NULL;
-
-    if (!text[0])
-        return 0;
-    int r = emlfs_query_parse(emlfs_span_str(text), EMLFS_QUERY_PLAIN, &query, &mistake);
-    if (r == -EINVAL)
-        return emlfs_err_set(err, EINVAL, "policy", "the query, at byte %u: %s", mistake.at,
-                             mistake.text);
-    if (r < 0)
-        return emlfs_err_set(err, r == -ENOMEM ? ENOMEM : EINVAL, "policy",
-                             r == -ENOMEM ? "out of memory" : "the query is too long");
-    if (query->terms_n == 0)
-        r = emlfs_err_set(err, EINVAL, "policy", "the query says nothing");
-    for (unsigned i = 0; r == 0 && i < query->terms_n; i++)
-        r = term_check(&query->terms[i], err);
-    emlfs_query_free(query);
-    return r;
+    return text[0] ? rules_query_check(text, term_check, err) : 0;
 }
 
 /* The set with policy in it, or without without, in order. */

@@ -13,32 +13,13 @@ static void text_set(char *ret, size_t size, const char *text)
     memcpy(ret, text, strnlen(text, size - 1));
 }
 
-static bool day_is_relative(const struct emlfs_query_day *day)
-{
-    return day->kind != EMLFS_DAY_OPEN && day->kind != EMLFS_DAY_FIXED;
-}
-
 /* A hold whose query moves with the calendar would let go of mail by itself. */
-static int query_check(const char *text, struct emlfs_err *err)
+static int term_check(const struct emlfs_query_term *term, struct emlfs_err *err)
 {
-    struct emlfs_query_mistake mistake = {0};
-    struct emlfs_query *query = NULL;
-
-    int r = emlfs_query_parse(emlfs_span_str(text), EMLFS_QUERY_PLAIN, &query, &mistake);
-    if (r == -EINVAL)
-        return emlfs_err_set(err, EINVAL, "policy", "the query, at byte %u: %s", mistake.at,
-                             mistake.text);
-    if (r < 0)
-        return emlfs_err_set(err, r == -ENOMEM ? ENOMEM : EINVAL, "policy",
-                             r == -ENOMEM ? "out of memory" : "the query is too long");
-    if (query->terms_n == 0)
-        r = emlfs_err_set(err, EINVAL, "policy", "the query says nothing");
-    for (unsigned i = 0; r == 0 && i < query->terms_n; i++)
-        if (day_is_relative(&query->terms[i].from_day) || day_is_relative(&query->terms[i].to_day))
-            r = emlfs_err_set(err, EINVAL, "policy",
-                              "the query of a hold has no dates that move with the calendar");
-    emlfs_query_free(query);
-    return r;
+    if (rules_day_is_relative(&term->from_day) || rules_day_is_relative(&term->to_day))
+        return emlfs_err_set(err, EINVAL, "policy",
+                             "the query of a hold has no dates that move with the calendar");
+    return 0;
 }
 
 static int hold_commit(struct rules_job *job, const struct emlfs_hold *hold,
@@ -100,7 +81,7 @@ int emlfs_rules_hold_place(struct emlfs_rules *rules, const struct emlfs_by *by,
                              "the name or query of the hold is no such text");
     int r = rules_reason_check(by, false, err);
     if (r == 0 && hold->scope == EMLFS_HOLD_QUERY)
-        r = query_check(hold->query, err);
+        r = rules_query_check(hold->query, term_check, err);
     return r < 0 ? r : rules_job_run(&job, place_once, err);
 }
 

@@ -162,6 +162,14 @@ struct rules_refused {
     int64_t all_full_ns;
 };
 
+/* ---- rules_query.c: queries of policies and holds */
+
+typedef int rules_term_fn(const struct emlfs_query_term *term, struct emlfs_err *err);
+/* EINVAL: no query, one that says nothing, or what each said of a term. -ENOMEM. */
+int rules_query_check(const char *text, rules_term_fn *each, struct emlfs_err *err);
+/* Does the day move with the calendar? */
+bool rules_day_is_relative(const struct emlfs_query_day *day);
+
 /* ---- rules_change.c: changes with their record */
 
 struct rules_act {
