@@ -140,8 +140,9 @@ static inline void archive_snapshot(struct emlfs_archive *archive, unsigned page
  * What is written last comes first: of an archive that is being written, the copy of one may then
  * be ahead of those before it, as after a crash, and never behind.
  */
-static const char *const copy_order[] = {"/catalog/",           "/master/",       "/ledger/mark",
-                                         "/ledger/checkpoints", "/ledger/tiles/", ""};
+static const char *const copy_order[] = {
+    "/catalog/", "/master/", "/ledger/mark", "/ledger/checkpoints", "/ledger/tiles/",
+    "/ledger/",  ""};
 #define COPY_ORDER_N (sizeof(copy_order) / sizeof(copy_order[0]))
 
 static inline unsigned copy_turn(const char *path)
