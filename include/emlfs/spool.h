@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#ifndef EMLFS_SPOOL_H
+#define EMLFS_SPOOL_H
+
+#include "emlfs/archive.h"
+
+/*
+ * The spool of an archive: files that are being written into it and are not archived yet, sealed
+ * and crash-safe, in ARCHIVE/spool (store/FORMAT.md). A spool file has bytes, written in any order,
+ * and a meta part: up to EMLFS_SPOOL_META_MAX_BYTES that say what the owner needs to go on after a
+ * crash. The spool does not look into either. Nothing of them lies on disk in clear.
+ *
+ * What was there when emlfs_spool_file_sync returned 0 is there after a power cut, or what was
+ * synced later; never a mixture. Whatever was not synced may be lost or kept.
+ *
+ * Memory: 64 KiB and 16 bytes for each 64 KiB written, for each open file. A file that is written
+ * over and over grows to at most about four times its size.
+ *
+ * Threads: one file is used by one thread at a time; different files by any.
+ */
+struct emlfs_spool;
+struct emlfs_spool_file;
+#define EMLFS_SPOOL_META_MAX_BYTES 4096u
+
+/* One spool is open per archive. EROFS: the archive is read-only. ENOSPC, EIO. */
+int emlfs_spool_open(struct emlfs_archive *archive, struct emlfs_spool **ret,
+                     struct emlfs_err *err);
+/* Files that are open stay valid until their own _close; NULL is fine. */
+void emlfs_spool_close(struct emlfs_spool *spool);
+
+/* A new, empty file; its number is not used by another of this spool. ENOSPC, EIO, E2BIG. */
+int emlfs_spool_create(struct emlfs_spool *spool, struct emlfs_span meta,
+                       struct emlfs_spool_file **ret, struct emlfs_err *err);
+/*
+ * The file with the smallest number > after that an earlier process left, cut back to what was
+ * synced last; -ENOENT at the end. Files that never were synced, or that cannot be read, are
+ * removed; *ret_lost (may be NULL) is raised by one for each of the latter.
+ */
+int emlfs_spool_left(struct emlfs_spool *spool, uint64_t after, struct emlfs_spool_file **ret,
+                     uint64_t *ret_lost, struct emlfs_err *err);
+uint64_t emlfs_spool_file_number(const struct emlfs_spool_file *file);
+uint64_t emlfs_spool_file_size(const struct emlfs_spool_file *file);
+/* As pread(2): short only at the end of the file; a hole reads as zeros. EIO, EBADMSG. */
+ssize_t emlfs_spool_file_pread(struct emlfs_spool_file *file, void *data, size_t len,
+                               uint64_t offset, struct emlfs_err *err);
+/* All or nothing. EFBIG beyond EMLFS_SPOOL_MAX_BYTES; ENOSPC; EIO: the file can only be removed. */
+#define EMLFS_SPOOL_MAX_BYTES (UINT64_C(1) << 40)
+int emlfs_spool_file_pwrite(struct emlfs_spool_file *file, struct emlfs_span data, uint64_t offset,
+                            struct emlfs_err *err);
+int emlfs_spool_file_truncate(struct emlfs_spool_file *file, uint64_t size, struct emlfs_err *err);
+/* Borrowed until the next _set_meta. */
+struct emlfs_span emlfs_spool_file_meta(const struct emlfs_spool_file *file);
+int emlfs_spool_file_set_meta(struct emlfs_spool_file *file, struct emlfs_span meta,
+                              struct emlfs_err *err);
+/* Bytes, size, meta and the file's existence are durable when 0 comes back. A failed sync fails for
+ * good: EIO from then on. */
+int emlfs_spool_file_sync(struct emlfs_spool_file *file, struct emlfs_err *err);
+/* Free; the file stays, for _left of a later process. NULL is fine. */
+void emlfs_spool_file_close(struct emlfs_spool_file *file);
+/* Remove and free. Not durable by itself: after a power cut it may be there again. */
+int emlfs_spool_file_remove(struct emlfs_spool_file *file, struct emlfs_err *err);
+
+#endif
