@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Print one line for each test case in a ctest JUnit file: pass, skip or fail, and its name."""
+"""Print one line for each test case in a ctest JUnit file: pass, skip or fail, and its name; and
+one, "slow SECONDS NAME", for each of the five that took longest."""
 import sys
 import xml.etree.ElementTree as ET
 
@@ -19,6 +20,9 @@ def main():
             if "Unable to find executable" in "".join(text):
                 word = "fail"
         print(word, case.get("name") + reason)
+    times = sorted(((float(case.get("time") or 0), case.get("name")) for case in cases), reverse=True)
+    for seconds, name in times[:5]:
+        print(f"slow {seconds:.0f} {name}")
     return 0 if cases else 1
 
 
