@@ -125,7 +125,7 @@ static int load_map(struct emlfs_spool_file *file, const struct spool_end *end)
 
 static int file_load(struct emlfs_spool_file *file)
 {
-    struct spool_end begin, end;
+    struct spool_end begin, end = {0};
     int rc = spool_log_open(&file->log, &file->spool->key, file->fd, file->number);
 
     file->chunk = malloc(SPOOL_CHUNK_BYTES);
@@ -138,16 +138,30 @@ static int file_load(struct emlfs_spool_file *file)
     if (rc < 0)
         return rc;
     file->log.end = begin;
-    rc = load_map(file, &end);
-    return rc < 0 ? rc : spool_log_back(&file->log, &end);
+    return load_map(file, &end);
 }
 
-int spool_file_load(struct emlfs_spool *spool, uint64_t number, int fd,
+int spool_file_peek(struct emlfs_spool *spool, uint64_t number, int fd,
                     struct emlfs_spool_file **ret)
 {
     struct emlfs_spool_file *file = file_alloc(spool, number, fd);
     int rc = file ? file_load(file) : -ENOMEM;
 
+    if (rc == 0)
+        *ret = file;
+    else if (file)
+        file_free(file);
+    return rc;
+}
+
+int spool_file_load(struct emlfs_spool *spool, uint64_t number, int fd,
+                    struct emlfs_spool_file **ret)
+{
+    struct emlfs_spool_file *file = NULL;
+    int rc = spool_file_peek(spool, number, fd, &file);
+
+    if (rc == 0)
+        rc = spool_log_back(&file->log, &file->log.end);
     if (rc == 0)
         *ret = file;
     else if (file)
@@ -368,10 +382,10 @@ static int write_chunks(struct emlfs_spool_file *file, struct span_write *write)
     return rc;
 }
 
-/* A log that no mark is in yet may be rewritten at any time: it stands for nothing. */
+/* Between two syncs; when it does not succeed, the log just stays long. */
 static void rewrite_early(struct emlfs_spool_file *file)
 {
-    if (!file->marked && spool_rewrite_wanted(file) && chunk_flush(file) == 0)
+    if (spool_rewrite_wanted(file) && chunk_flush(file) == 0)
         (void)spool_rewrite(file, false);
 }
 

@@ -53,12 +53,17 @@ int spool_file_new(struct emlfs_spool *spool, uint64_t number, int fd,
 int spool_file_load(struct emlfs_spool *spool, uint64_t number, int fd,
                     struct emlfs_spool_file **ret);
 
+/* The same, to be read only: nothing of what lies behind is forgotten. */
+int spool_file_peek(struct emlfs_spool *spool, uint64_t number, int fd,
+                    struct emlfs_spool_file **ret);
+
 /* ---- spool_rewrite.c */
 
 bool spool_rewrite_wanted(const struct emlfs_spool_file *file);
 /*
  * Put what the file is now, which nothing in memory is newer than, into a new log that replaces the
- * old one; with a mark, durably. Failed, all is as it was, unless file->failed is set.
+ * old one: with a mark, and durably; or else behind what was synced last, which stays that. Failed,
+ * all is as it was, unless file->failed is set.
  */
 int spool_rewrite(struct emlfs_spool_file *file, bool mark);
 

@@ -43,17 +43,17 @@ static int rewrite_begin(const struct emlfs_spool_file *file, struct rewrite *to
     return spool_log_create(&to->log, &file->spool->key, to->fd, file->number);
 }
 
-static int rewrite_chunks(struct emlfs_spool_file *file, struct rewrite *to)
+static int rewrite_chunks(struct spool_log *log, const struct spool_map *map, struct rewrite *to)
 {
     uint8_t *bytes = malloc(SPOOL_CHUNK_BYTES);
     struct spool_place place;
     uint64_t no = 0;
     int rc = bytes ? 0 : -ENOMEM;
 
-    for (; rc == 0 && spool_map_next(&file->map, &no, &place); no++) {
+    for (; rc == 0 && spool_map_next(map, &no, &place); no++) {
         const struct spool_end from = {.pos = place.pos, .number = place.number};
         const struct spool_place at = {to->log.end.pos, to->log.end.number, place.len};
-        rc = spool_log_chunk(&file->log, &from, no, bytes);
+        rc = spool_log_chunk(log, &from, no, bytes);
         if (rc == 0)
             rc = spool_map_reserve(&to->map, no, no);
         if (rc == 0)
@@ -67,16 +67,41 @@ static int rewrite_chunks(struct emlfs_spool_file *file, struct rewrite *to)
     return rc;
 }
 
+/* All that file holds, and a mark that is durable but for its name. */
+static int rewrite_state(struct emlfs_spool_file *file, struct rewrite *to)
+{
+    int rc = rewrite_chunks(&file->log, &file->map, to);
+
+    if (rc == 0)
+        rc = spool_log_append(&to->log, SPOOL_MARK, file->size, emlfs_buf_view(&file->meta));
+    return rc < 0 ? rc : emlfs_os_fdatasync(to->fd);
+}
+
+/* What was synced last, taken from the old log, and nothing of it left in what comes behind. */
+static int rewrite_synced(const struct emlfs_spool_file *file, struct rewrite *to)
+{
+    struct emlfs_spool_file *synced = NULL;
+    int fd = open(to->path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    int rc = fd < 0 ? -errno : spool_file_peek(file->spool, file->number, fd, &synced);
+
+    if (rc < 0)
+        return rc;
+    rc = rewrite_state(synced, to);
+    emlfs_spool_file_close(synced);
+    spool_map_free(&to->map);
+    if (rc == 0)
+        rc = spool_log_append(&to->log, SPOOL_DONE, 0, emlfs_span_of(NULL, 0));
+    return rc < 0 ? rc : spool_log_append(&to->log, SPOOL_CUT, 0, emlfs_span_of(NULL, 0));
+}
+
 static int rewrite_log(struct emlfs_spool_file *file, struct rewrite *to, bool mark)
 {
     int rc = rewrite_begin(file, to);
 
+    if (rc == 0 && !mark && file->marked)
+        rc = rewrite_synced(file, to);
     if (rc == 0)
-        rc = rewrite_chunks(file, to);
-    if (rc == 0 && mark)
-        rc = spool_log_append(&to->log, SPOOL_MARK, file->size, emlfs_buf_view(&file->meta));
-    if (rc == 0 && mark)
-        rc = emlfs_os_fdatasync(to->fd);
+        rc = mark ? rewrite_state(file, to) : rewrite_chunks(&file->log, &file->map, to);
     if (rc == 0 && rename(to->temp, to->path) < 0)
         rc = -errno;
     return rc;
@@ -105,7 +130,8 @@ int spool_rewrite(struct emlfs_spool_file *file, bool mark)
     file->fd = to.fd;
     file->log = to.log;
     file->map = to.map;
-    file->rewrite_at = 0;
+    file->rewrite_at = mark ? 0 : 2 * file->log.end.pos;
+    file->named = false; /* until then the old log has the name, and says what was synced */
     to = old;
     rewrite_free(&to);
     if (mark && emlfs_os_sync_dir(file->spool->dir) < 0)

@@ -336,6 +336,66 @@ static void overwriting_keeps_the_log_short(void **state)
     }
 }
 
+/* Rewritten between two syncs, a log still says what was synced. */
+static void overwriting_without_a_sync_keeps_what_was_synced(void **state)
+{
+    struct life *life = *state;
+    static uint8_t bytes[3 * CHUNK];
+
+    for (unsigned times = 10; times <= 250; times += 40) {
+        struct emlfs_spool_file *file = file_new(life);
+        struct model now = model_new(), synced = {0};
+        uint64_t lost = 0;
+        char path[256];
+        file_path(life, emlfs_spool_file_number(file), path);
+        memcpy(now.meta, "kept", now.meta_len = 4);
+        must(emlfs_spool_file_set_meta(file, emlfs_span_str("kept"), NULL));
+        memset(bytes, 's', sizeof(bytes));
+        put(file, &now, emlfs_span_of(bytes, sizeof(bytes)), 5 * CHUNK + 3);
+        must(emlfs_spool_file_sync(file, NULL));
+        model_copy(&synced, &now);
+        cut(file, &now, 2 * CHUNK);
+        for (unsigned i = 0; i < times; i++) {
+            memset(bytes, (int)i, sizeof(bytes));
+            put(file, &now, emlfs_span_of(bytes, sizeof(bytes)), 9);
+        }
+        assert_true(raw_size(path) < 8 * sizeof(bytes) + (10u << 20));
+        assert_true(file_equals(file, &now));
+        if (times % 80 == 10) {
+            must(emlfs_spool_file_sync(file, NULL));
+            model_copy(&synced, &now);
+        }
+        emlfs_spool_file_close(file);
+        file = file_left(life, &lost);
+        assert_non_null(file);
+        assert_int_equal(lost, 0);
+        assert_true(file_equals(file, &synced));
+        must(emlfs_spool_file_remove(file, NULL));
+        free(now.data);
+        free(synced.data);
+    }
+}
+
+static void verify_and_recover_leave_it_alone(void **state)
+{
+    struct life *life = *state;
+    struct two two = two_make(life, 10);
+    const struct emlfs_archive_options options = {.path = life->path,
+                                                  .clock = {.now_ns = life_now, .arg = life}};
+    struct emlfs_check_totals totals = {0};
+
+    must(emlfs_archive_verify(life->archive, NULL, NULL, NULL, &totals, NULL));
+    assert_int_equal(totals.errors, 0);
+    life_close(life);
+    must(emlfs_archive_verify_files(&options, NULL, NULL, NULL, &totals, NULL));
+    assert_int_equal(totals.errors, 0);
+    must(emlfs_archive_recover(&options, NULL, NULL, NULL, &totals, NULL));
+    assert_int_equal(totals.errors, 0);
+    life_open(life);
+    expect_state(life, &two, &two.b, 0);
+    two_free(&two);
+}
+
 static void a_file_never_synced_is_removed(void **state)
 {
     struct life *life = *state;
@@ -471,12 +531,20 @@ static void a_read_only_archive_has_no_spool(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(what_was_synced_is_there_again),      TEST(any_order_of_operations_equals_the_model),
-        TEST(a_log_cut_anywhere_is_its_last_mark), TEST(a_flipped_byte_is_found),
-        TEST(a_flipped_byte_is_never_served),      TEST(an_old_tail_never_joins_new_records),
-        TEST(overwriting_keeps_the_log_short),     TEST(a_file_never_synced_is_removed),
-        TEST(nothing_lies_on_disk_in_clear),       TEST(limits_are_kept),
-        TEST(a_file_is_bound_to_its_number),       TEST(other_files_are_left_alone),
+        TEST(overwriting_without_a_sync_keeps_what_was_synced),
+        TEST(verify_and_recover_leave_it_alone),
+        TEST(what_was_synced_is_there_again),
+        TEST(any_order_of_operations_equals_the_model),
+        TEST(a_log_cut_anywhere_is_its_last_mark),
+        TEST(a_flipped_byte_is_found),
+        TEST(a_flipped_byte_is_never_served),
+        TEST(an_old_tail_never_joins_new_records),
+        TEST(overwriting_keeps_the_log_short),
+        TEST(a_file_never_synced_is_removed),
+        TEST(nothing_lies_on_disk_in_clear),
+        TEST(limits_are_kept),
+        TEST(a_file_is_bound_to_its_number),
+        TEST(other_files_are_left_alone),
         TEST(a_read_only_archive_has_no_spool),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
