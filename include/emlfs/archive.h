@@ -16,8 +16,8 @@
  * The archive: one directory with keys, master rows and stores. Content is appended to packs and
  * synced, then the catalogue commits; the packs are the truth and the catalogue can be rebuilt.
  *
- * Threads: every function may be called from any thread, except that one ingest exists at a time
- * (a second waits). Readers never wait for ingest, verification or each other.
+ * Threads: every function may be called from any thread; ingests write in turn. Readers never wait
+ * for ingest, verification or each other.
  */
 struct emlfs_archive;
 

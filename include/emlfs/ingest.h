@@ -6,8 +6,10 @@
 #include "emlfs/base/actor.h"
 
 /*
- * Ingest: messages go in. One ingest exists at a time in an archive; a second waits in _begin. A
- * message is reported as archived only when a power cut could not take it back any more.
+ * Ingest: messages go in. Ingests of an archive write one at a time, in turn: one for which others
+ * wait commits what it took and lets them go first, after a tenth of a second or when it has
+ * nothing to do, and goes on behind them. So _begin waits for a turn, not for the end of another
+ * ingest. A message is reported as archived only when a power cut could not take it back any more.
  */
 
 enum emlfs_ingest_verdict {
@@ -69,7 +71,8 @@ struct emlfs_ingest_totals {
 };
 /*
  * Flush and free. complete: the source was read to its end, so a message of this source that was
- * seen in a new folder and no longer in its old one is moved there (its old entry is removed).
+ * seen in a new folder and no longer in its old one is moved there (its old entry is removed); not
+ * where another ingest of the same source ran beside this one.
  */
 int emlfs_ingest_end(struct emlfs_ingest *ingest, bool complete,
                      struct emlfs_ingest_totals *ret_totals, struct emlfs_err *err);

@@ -190,11 +190,11 @@ int emlfs_archive_store_create(struct emlfs_archive *archive, const struct emlfs
     int rc;
 
     /* An ingest numbers its messages in the store it began with. */
-    pthread_mutex_lock(&archive->ingest_lock);
+    turn_take(&archive->turn);
     pthread_mutex_lock(&archive->write_lock);
     rc = store_create(archive, actor, name, ret_no, err);
     pthread_mutex_unlock(&archive->write_lock);
-    pthread_mutex_unlock(&archive->ingest_lock);
+    turn_give(&archive->turn);
     return rc;
 }
 
