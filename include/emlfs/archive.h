@@ -173,6 +173,14 @@ int emlfs_archive_entry_lookup(struct emlfs_archive *archive, struct emlfs_folde
 int emlfs_archive_entry_of(struct emlfs_archive *archive, struct emlfs_user_id user,
                            struct emlfs_msg_id id, struct emlfs_entry *ret, struct emlfs_err *err);
 
+/*
+ * Bytes of the messages in a user archive: each once, at its size, of the stores that are there.
+ * Cheap, but for the first call of a process, which counts every entry while writing waits; ENOMEM,
+ * EIO, EBADMSG.
+ */
+int emlfs_archive_usage(struct emlfs_archive *archive, struct emlfs_user_id user,
+                        uint64_t *ret_bytes, struct emlfs_err *err);
+
 /* ---- reading a message */
 
 struct emlfs_msg_reader;

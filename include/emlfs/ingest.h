@@ -51,6 +51,9 @@ struct emlfs_ingest_options {
     void *arg;
     const char *source; /* identifies the source across runs, e.g. "eml:/home/a/mail"; NULL: none */
     struct emlfs_actor actor; /* who archives, for the ledger; all zero: emlfs itself */
+    /* Optional: how many bytes of messages the user's archive may hold; 0: any. On the committing
+     * thread. A message above it is rejected with EDQUOT. */
+    uint64_t (*quota)(void *arg, struct emlfs_user_id user);
     /* The time a message is archived at; NULL: the archive's clock. Not before the last one's. */
     int64_t (*arrival_ns)(void *arg);
 };

@@ -621,6 +621,7 @@ static void archive_free(struct emlfs_archive *archive)
     cache_free(archive->cache);
     archive_unlock(&archive->lock_fd);
     turn_destroy(&archive->turn);
+    free(archive->usage);
     pthread_mutex_destroy(&archive->write_lock);
     pthread_mutex_destroy(&archive->notice_lock);
     pthread_mutex_destroy(&archive->watch_lock);

@@ -135,6 +135,8 @@ struct emlfs_ingest {
     uint16_t store_no;       /* what next_number and dict are of */
     int64_t turn_ns;         /* when it got the turn */
     uint32_t checked_folder; /* found to be there in this turn, in which no folder goes */
+    uint16_t charged_user;   /* whose messages charged_bytes are: taken since the last commit, */
+    uint64_t charged_bytes;  /* so that usage may not know them yet */
     unsigned uncommitted;    /* messages and events since the last commit */
     struct emlfs_dict *dict;
     struct samples samples;
@@ -203,5 +205,12 @@ void ingest_fail(struct emlfs_ingest *ingest, int rc, const struct emlfs_err *er
 int ingest_seq(struct emlfs_ingest *ingest, unsigned n, bool gap, uint64_t *ret,
                struct emlfs_err *err);
 int ingest_moves(struct emlfs_ingest *ingest, struct emlfs_err *err);
+/* Everything taken so far becomes durable and is reported. */
+int ingest_commit(struct emlfs_ingest *ingest, struct emlfs_err *err);
+
+/* ---- ingest_quota.c */
+
+/* Does the message still fit into its user's archive? It is charged then. EDQUOT. */
+int quota_charge(struct emlfs_ingest *ingest, const struct work *work, struct emlfs_err *err);
 
 #endif

@@ -312,7 +312,6 @@ static int accept_known(struct emlfs_ingest *ingest, struct work *work,
 /* ---- one message */
 
 static int store_roll(struct emlfs_ingest *ingest, struct emlfs_err *err);
-static int commit(struct emlfs_ingest *ingest, struct emlfs_err *err);
 
 /* The store changed between the worker and now: blob ids are made with its keys. */
 static int content_again(struct emlfs_ingest *ingest, struct work *work)
@@ -402,11 +401,14 @@ static int folder_check(struct emlfs_ingest *ingest, uint32_t folder, struct eml
 
 static int accept_work(struct emlfs_ingest *ingest, struct work *work, struct emlfs_err *err)
 {
-    struct flight *flight = flight_find(ingest, &work->sha256);
+    struct flight *flight;
     int rc = folder_check(ingest, work->item->folder.v, err);
 
+    if (rc == 0)
+        rc = quota_charge(ingest, work, err);
     if (rc < 0)
         return rc;
+    flight = flight_find(ingest, &work->sha256);
     if (flight)
         return accept_in_flight(ingest, work, flight, err);
     if (!work->known) {
@@ -505,8 +507,7 @@ static int commit_applied(struct emlfs_ingest *ingest, struct emlfs_err *err)
     return rc;
 }
 
-/* Everything taken so far becomes durable and is reported. */
-static int commit(struct emlfs_ingest *ingest, struct emlfs_err *err)
+int ingest_commit(struct emlfs_ingest *ingest, struct emlfs_err *err)
 {
     int rc = ingest->failed;
 
@@ -518,6 +519,7 @@ static int commit(struct emlfs_ingest *ingest, struct emlfs_err *err)
         rc = events_flush(ingest, err);
     if (rc == 0)
         rc = commit_applied(ingest, err);
+    ingest->charged_bytes = 0;
     if (rc < 0 && !ingest->failed)
         ingest_fail(ingest, rc, err);
     release(ingest);
@@ -527,7 +529,7 @@ static int commit(struct emlfs_ingest *ingest, struct emlfs_err *err)
 static int store_roll(struct emlfs_ingest *ingest, struct emlfs_err *err)
 {
     struct mark_row *mark;
-    int rc = commit(ingest, err);
+    int rc = ingest_commit(ingest, err);
 
     if (rc < 0)
         return rc;
@@ -665,7 +667,7 @@ static void turn_pass(struct emlfs_ingest *ingest)
     struct emlfs_err err = {0};
     int rc;
 
-    commit(ingest, &err);
+    ingest_commit(ingest, &err);
     ingest_turn_end(ingest);
     turn_give(turn);
     pthread_mutex_lock(&ingest->lock);
@@ -695,7 +697,7 @@ void *ingest_committer_main(void *arg)
         if (step == STEP_PASS)
             turn_pass(ingest);
         else if (step == STEP_COMMIT)
-            commit(ingest, &err);
+            ingest_commit(ingest, &err);
         else if (step != STEP_END)
             commit_some(ingest);
     } while (step != STEP_END);

@@ -90,6 +90,7 @@ struct emlfs_archive {
     unsigned filing_n;
     uint64_t flight_seq; /* change number of the first block on its way to the pack; 0: none */
     uint32_t runs;
+    struct usage *usage; /* under write_lock; NULL: not asked for yet */
     struct block_cache *cache;
     pthread_mutex_t notice_lock;
     emlfs_change_fn *notice;
@@ -172,6 +173,11 @@ uint64_t writer_pending_bytes(const struct emlfs_archive *archive);
 int writer_room(struct emlfs_archive *archive, struct emlfs_err *err);
 /* As writer_room, with so many bytes more. */
 int writer_room_for(struct emlfs_archive *archive, uint64_t size_bytes, struct emlfs_err *err);
+
+/* ---- usage.c */
+
+/* Under write_lock: it is counted anew when it is asked for. */
+void usage_forget(struct emlfs_archive *archive);
 
 /* ---- replay.c */
 

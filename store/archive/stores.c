@@ -480,6 +480,7 @@ int emlfs_archive_store_attach(struct emlfs_archive *archive, const struct emlfs
     if (rc == 0)
         rc = attach_check(archive, &act, err);
     if (rc == 0) {
+        usage_forget(archive);
         state_set(archive, &act, EMLFS_STORE_WRITE_PROTECTED);
         rc = act_commit(archive, &act, err);
     }

@@ -116,6 +116,7 @@ static void test_beside_long(void **state)
     atomic_bool stop = false;
     pthread_t threads[2];
     struct emlfs_msg_id ids[ROUNDS];
+    uint64_t kept, counted;
 
     life->settings.store_messages = 700;
     life_init(life);
@@ -138,6 +139,7 @@ static void test_beside_long(void **state)
         must(pthread_create(&threads[i], NULL, stream_main, &streams[i]));
     while (atomic_load(&streams[0].done) < 100)
         usleep(1000);
+    must(emlfs_archive_usage(life->archive, USER, &kept, NULL));
     for (unsigned round = 0; round < ROUNDS; round++) {
         ids[round] = short_run(life, a, b, round);
         if (round % 3 == 1)
@@ -153,8 +155,11 @@ static void test_beside_long(void **state)
         stream_check(&streams[i]);
     }
     life_verify_clean(life);
+    must(emlfs_archive_usage(life->archive, USER, &kept, NULL));
     life_close(life);
     life_open(life);
+    must(emlfs_archive_usage(life->archive, USER, &counted, NULL));
+    assert_int_equal(kept, counted);
     life_verify_clean(life);
     for (unsigned round = 0; round < ROUNDS; round++)
         must(mail_matches(life->archive, ids[round], 100000 + round));
