@@ -2,6 +2,7 @@
 #ifndef EMLFS_FS_MOUNT_INTERNAL_H
 #define EMLFS_FS_MOUNT_INTERNAL_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <sys/types.h>
 
@@ -15,7 +16,20 @@
 #define MOUNT_SYSTEM 2
 #define MOUNT_FAILED 32
 
+#define MOUNT_NAME_MAX 256u
+#define MOUNT_FOLDER_MAX 1024u
+
+/* What part of the archive is mounted, by names; "" where nothing is said. */
+struct mount_scope {
+    char user[MOUNT_NAME_MAX];
+    char folder[MOUNT_FOLDER_MAX];
+    char store[MOUNT_NAME_MAX];
+    char auditor[MOUNT_NAME_MAX];
+    char account[MOUNT_NAME_MAX];
+};
+
 struct mount_options {
+    struct mount_scope scope;
     bool remount;
     bool read_only;   /* "ro" was the last word of ro/rw */
     bool read_write;  /* "rw" was */
@@ -57,6 +71,8 @@ int mount_point_resolve(const char *path, char ret[MOUNT_PATH_MAX], bool *ret_de
 /* Run a program with fixed arguments (no shell), its output silenced when quiet. Exit code or
  * -errno. */
 int mount_spawn(const char *const argv[], bool quiet);
+/* The signals that end a mount process. */
+void mount_ending_signals(sigset_t *ret);
 /* Unmount: umount2 as root, fusermount3 otherwise. lazy: also while it is in use. */
 int mount_detach(const char *path, bool lazy, struct emlfs_err *err);
 

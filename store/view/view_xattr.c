@@ -181,7 +181,7 @@ static int get_acl(const struct xattr_ask *ask)
     struct emlfs_attr attr;
     int rc = view_target(ask->view, &ask->at, &target, ask->err);
 
-    if (rc < 0 || target.user.v == 0)
+    if (rc < 0 || target.user.v == 0 || ask->view->options.scope.auditor)
         return rc < 0 ? rc : -ENODATA;
     rc = emlfs_view_getattr(ask->view, ask->subject, ask->node, &attr, ask->err);
     if (rc < 0)
@@ -197,7 +197,7 @@ static int ask_begin(struct xattr_ask *ask)
     struct emlfs_target target;
     int rc;
 
-    ask->at = view_node_decode(ask->node);
+    ask->at = view_node_at(ask->view, ask->node);
     emlfs_buf_clear(ask->out);
     rc = view_target(ask->view, &ask->at, &target, ask->err);
     return rc < 0 ? rc : view_check(ask->view, ask->subject, &target, EMLFS_CALL_STAT, ask->err);
@@ -212,6 +212,10 @@ int emlfs_view_xattr_get(struct emlfs_view *view, const struct emlfs_subject *su
                          emlfs_node node, const char *name, struct emlfs_buf *out,
                          struct emlfs_err *err)
 {
+    struct emlfs_subject caller;
+
+    subject = view_caller(view, subject, &caller);
+
     struct xattr_ask ask = {.view = view, .subject = subject, .node = node, .out = out, .err = err};
     const struct emlfs_view_options *options = &view->options;
     bool acl = options->acl && strcmp(name, ACL_NAME) == 0;
@@ -240,6 +244,10 @@ static int list_add(struct emlfs_buf *out, const char *name)
 int emlfs_view_xattr_list(struct emlfs_view *view, const struct emlfs_subject *subject,
                           emlfs_node node, struct emlfs_buf *out, struct emlfs_err *err)
 {
+    struct emlfs_subject caller;
+
+    subject = view_caller(view, subject, &caller);
+
     EMLFS_BUF_CLEANUP struct emlfs_buf value = EMLFS_BUF_INIT(64u << 10);
     struct xattr_ask ask = {
         .view = view, .subject = subject, .node = node, .out = &value, .err = err};
@@ -284,6 +292,10 @@ int emlfs_view_xattr_set(struct emlfs_view *view, const struct emlfs_subject *su
                          emlfs_node node, const char *name, struct emlfs_span value,
                          struct emlfs_err *err)
 {
+    struct emlfs_subject caller;
+
+    subject = view_caller(view, subject, &caller);
+
     EMLFS_BUF_CLEANUP struct emlfs_buf now = EMLFS_BUF_INIT(64u << 10);
     struct xattr_ask ask = {
         .view = view, .subject = subject, .node = node, .out = &now, .err = err};
@@ -293,7 +305,7 @@ int emlfs_view_xattr_set(struct emlfs_view *view, const struct emlfs_subject *su
         return 0;
     if (rc < 0 && rc != -ENODATA)
         return rc;
-    ask.at = view_node_decode(node);
+    ask.at = view_node_at(view, node);
     if (ask.at.kind == VIEW_SAVED && view->options.xattr && strcmp(name, PREFIX "query") == 0)
         return set_query(&ask, value);
     return emlfs_view_refuse(view, subject, node, EMLFS_CALL_SETATTR, err);
