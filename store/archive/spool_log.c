@@ -252,8 +252,8 @@ int spool_log_append(struct spool_log *log, enum spool_kind kind, uint64_t at,
     uint8_t nonce[EMLFS_GCM_NONCE_BYTES], aad[PREFIX_BYTES], *whole;
     int rc, again;
 
-    if (record.number > NUMBER_LAST)
-        return -E2BIG;
+    if (record.number > NUMBER_LAST || log->ended)
+        return log->ended ? -EIO : -E2BIG;
     whole = malloc(EMLFS_GCM_TAG_BYTES + len);
     if (!whole)
         return -ENOMEM;
@@ -284,7 +284,8 @@ int spool_log_back(struct spool_log *log, const struct spool_end *end)
 
     (void)cut;
     log->end = *end;
-    return session_new(log) < 0 ? -EIO : 0;
+    log->ended = session_new(log) < 0;
+    return log->ended ? -EIO : 0;
 }
 
 int spool_log_next(struct spool_log *log, struct spool_record *ret, uint8_t *content)

@@ -35,6 +35,7 @@ struct spool_log {
     int fd; /* borrowed */
     struct emlfs_gcm *gcm;
     uint64_t session;
+    bool ended; /* no session could be drawn: no more is written */
     struct spool_end end;
 };
 /* Begin a log in the empty file fd, which is numbered number. ENOSPC, EIO, ENOMEM. */
