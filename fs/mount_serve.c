@@ -434,6 +434,7 @@ static int server_start(struct server *server, struct emlfs_err *err)
     server->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
     if (server->wake_fd < 0 || server->signal_fd < 0)
         return emlfs_err_sys(err, errno, "mount", "eventfd");
+    server->shared.staging = fs_staging_start(&server->shared);
     rc = server_first(server, err);
     return rc < 0 ? rc : server_threads(server, err);
 }
@@ -455,6 +456,7 @@ static int server_close(struct server *server, struct emlfs_err *err)
     fs_tick_stop(server->tick);
     if (shared->archive)
         emlfs_archive_subscribe(shared->archive, NULL, NULL);
+    fs_staging_stop(shared->staging);
     emlfs_rules_close(shared->rules);
     if (fs_index_close(shared, &lost) < 0)
         fs_log_text(shared->log, LOG_WARNING, "closing the index: %s", lost.text);

@@ -389,6 +389,8 @@ int mount_session_new(const struct mount_session_start *start, struct mount_sess
     session->wake_fd = start->wake_fd;
     session->fs.acl = options->acl;
     session->fs.xattr = options->xattr;
+    if (options->read_only || options->scope.store[0])
+        session->fs.staging = NULL;
     session->fs.archive_name_sec = options->private_names ? 0.0 : FS_CACHE_SEC;
     rc = session_begin(session, err);
     if (rc < 0) {

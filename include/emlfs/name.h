@@ -45,5 +45,7 @@ int64_t emlfs_name_date_ns(const struct emlfs_facts *facts, int64_t file_time_se
 bool emlfs_name_is_sent(const char *folder_path);
 /* Names of desktop litter (Thumbs.db, .Trash-1000, ...): looked up often, never there. */
 bool emlfs_name_is_litter(const char *name);
+/* Those of them that must be taken from who writes them, and are thrown away: .DS_Store, ._... */
+bool emlfs_name_is_discarded(const char *name);
 
 #endif

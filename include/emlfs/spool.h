@@ -40,6 +40,12 @@ int emlfs_spool_create(struct emlfs_spool *spool, struct emlfs_span meta,
  */
 int emlfs_spool_left(struct emlfs_spool *spool, uint64_t after, struct emlfs_spool_file **ret,
                      uint64_t *ret_lost, struct emlfs_err *err);
+/*
+ * The file with this number again, as it was synced last, for one that the same process closed.
+ * ENOENT; EBADMSG: it is damaged, or was never synced; EMFILE, EACCES, ENOMEM, EIO.
+ */
+int emlfs_spool_reopen(struct emlfs_spool *spool, uint64_t number, struct emlfs_spool_file **ret,
+                       struct emlfs_err *err);
 uint64_t emlfs_spool_file_number(const struct emlfs_spool_file *file);
 uint64_t emlfs_spool_file_size(const struct emlfs_spool_file *file);
 /* As pread(2): short only at the end of the file; a hole reads as zeros. EIO, EBADMSG. */
@@ -58,7 +64,7 @@ int emlfs_spool_file_set_meta(struct emlfs_spool_file *file, struct emlfs_span m
 /* Bytes, size, meta and the file's existence are durable when 0 comes back. ENOSPC: they are not,
  * and the file is as before; it may be tried again. EIO: the sync failed, and does so for good. */
 int emlfs_spool_file_sync(struct emlfs_spool_file *file, struct emlfs_err *err);
-/* Free; the file stays, for _left of a later process. NULL is fine. */
+/* Free; the file stays, for _left of a later process, or _reopen. NULL is fine. */
 void emlfs_spool_file_close(struct emlfs_spool_file *file);
 /* Remove and free. Not durable by itself: after a power cut it may be there again. */
 int emlfs_spool_file_remove(struct emlfs_spool_file *file, struct emlfs_err *err);

@@ -219,3 +219,20 @@ int emlfs_spool_left(struct emlfs_spool *spool, uint64_t after, struct emlfs_spo
     }
     return emlfs_err_set(err, ENOENT, MODULE, "nothing more was left in the spool");
 }
+
+int emlfs_spool_reopen(struct emlfs_spool *spool, uint64_t number, struct emlfs_spool_file **ret,
+                       struct emlfs_err *err)
+{
+    char path[EMLFS_PATH_MAX_BYTES];
+    int fd, rc = spool_path(spool, number, "", path);
+
+    if (rc == 0) {
+        fd = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+        rc = fd < 0 ? -errno : spool_file_load(spool, number, fd, ret);
+    }
+    if (rc == -ENODATA)
+        rc = -EBADMSG;
+    return rc < 0 ? emlfs_err_sys(err, -rc, MODULE, "file %llu of the spool cannot be opened",
+                                  (unsigned long long)number)
+                  : 0;
+}
