@@ -204,14 +204,48 @@ class Explorer:
             raise Refused(status_of(error)) from None
 
     def open(self, path, access=READ, disposition=OPEN, options=FILE):
-        return self.call(self.server.create, self.tree, path, access, SHARE_ALL, options,
-                         disposition, NORMAL)
+        return self.call(self.create, path, access, disposition, options)
+
+    def create(self, path, access, disposition, options):
+        """A handle. The library's own function tidies names, and miscounts some."""
+        name = path.encode("utf-16le")
+        body = smb3.SMB2Create()
+        body["SecurityFlags"], body["RequestedOplockLevel"] = 0, 0
+        body["ImpersonationLevel"], body["DesiredAccess"] = 2, access
+        body["FileAttributes"], body["ShareAccess"] = NORMAL, SHARE_ALL
+        body["CreateDisposition"], body["CreateOptions"] = disposition, options
+        body["NameLength"], body["Buffer"] = len(name), name or b"\0"
+        body["CreateContextsOffset"], body["CreateContextsLength"] = 0, 0
+        packet = self.server.SMB_PACKET()
+        packet["Command"], packet["TreeID"], packet["Data"] = smb3.SMB2_CREATE, self.tree, body
+        answer = self.server.recvSMB(self.server.sendSMB(packet))
+        answer.isValidAnswer(0)
+        handle = smb3.SMB2Create_Response(answer["Data"])["FileID"]
+        handle = handle.getData()
+        self.server._Session["OpenTable"][handle] = {"FileName": handle}
+        self.server.GlobalFileTable[handle] = path
+        return handle
 
     def shut(self, handle):
         self.call(self.server.close, self.tree, handle)
 
     def set(self, handle, kind, data):
         self.call(self.server.setInfo, self.tree, handle, data, fileInfoClass=kind)
+
+    def set_security(self, handle, descriptor):
+        """Its access list."""
+        self.call(self.server.setInfo, self.tree, handle, descriptor, infoType=3, fileInfoClass=0,
+                  additionalInformation=4)
+
+    def share_flags(self):
+        """Of the answer to connecting to the share again."""
+        body = smb3.SMB2TreeConnect()
+        body["Buffer"] = f"\\\\127.0.0.1\\{self.share}".encode("utf-16le")
+        body["PathLength"] = len(body["Buffer"])
+        packet = self.server.SMB_PACKET()
+        packet["Command"], packet["Data"] = smb3.SMB2_TREE_CONNECT, body
+        answer = self.server.recvSMB(self.server.sendSMB(packet))
+        return smb3.SMB2TreeConnect_Response(answer["Data"])["ShareFlags"]
 
     def write(self, handle, data, offset):
         self.call(self.server.write, self.tree, handle, data, offset, len(data))

@@ -116,6 +116,24 @@ class Shares(Shared):
         self.assertNotRegex(done.stderr, "(?i)unknown parameter|ignoring|deprecated|error")
         self.assertIn("[mymail]", done.stdout)
 
+    def test_windows_keeps_no_copies(self):
+        no_caching = 0x30
+        for share in ("mail", "mymail"):
+            self.assertEqual(self.explorer("bob", share).share_flags() & no_caching, no_caching)
+
+    def test_security_is_not_changed(self):
+        """Programs that copy access lists are told that it was done; nothing is."""
+        bob = self.explorer("bob")
+        path, _ = self.numbered(bob, self.inbox(), 109)
+        local = self.site.path(*path.split("\\"))
+        before = run_as("bob", os.stat, local)
+        handle = bob.open(path, 0x00100000 | 0x00040000 | 0x80)
+        owner_only = bytes.fromhex("0100048000000000000000000000000014000000"
+                                   "02001c000100000000001400ff011f00010100000000000300000000")
+        bob.set_security(handle, owner_only)
+        bob.shut(handle)
+        self.assertEqual(run_as("bob", os.stat, local), before)
+
     def test_reads_byte_exact(self):
         for share, top in (("mail", "bob\\"), ("mymail", "")):
             explorer = self.explorer("bob", share)
@@ -169,9 +187,15 @@ class Shares(Shared):
         self.assertEqual(len(bob.list(joined("bob", "Searches", "subject=107"))), 1)
         path = joined("bob", "Searches", "subject=107",
                       list(bob.list(joined("bob", "Searches", "subject=107")))[0])
-        self.assertEqual(bob.delete(path), ("ok", "STATUS_CANNOT_DELETE", "ok"))
+        # refused too late for Windows: the same message may be deleted in its folder
+        self.assertEqual(bob.delete(path), ("ok", "ok", "STATUS_MEDIA_WRITE_PROTECTED"))
+        bob.read(path)
+        # a directory that lists something is not removed by way of SMB
         self.assertEqual(bob.delete(joined("bob", "Searches", "subject=107"), smb.FOLDER),
-                         ("ok", "ok", "ok"))
+                         ("ok", "STATUS_DIRECTORY_NOT_EMPTY", "ok"))
+        bob.rename(joined("bob", "Searches", "subject=107"), joined("bob", "Searches", "Seven"),
+                   smb.FOLDER)
+        self.assertEqual(len(bob.list(joined("bob", "Searches", "Seven"))), 1)
 
     def test_folders_and_moves(self):
         bob = self.explorer("bob")
@@ -203,9 +227,9 @@ class Deleting(Shared):
 
     def test_protected(self):
         self.rule("policy", "add", "kept", "--period", "6y", "--query", "subject:101")
-        bob, smbs = self.explorer("bob"), smb
+        bob = self.explorer("bob")
         self.assertTrue(wait_until(lambda: self.numbered(bob, self.inbox(), 101)[1].attributes
-                                   & smbs.READONLY))
+                                   & smb.READONLY))
         path, row = self.numbered(bob, self.inbox(), 101)
         self.assertEqual(bob.delete(path), ("ok", "STATUS_CANNOT_DELETE", "ok"))
         # what Explorer does when its user insists: take the attribute away first
@@ -214,7 +238,7 @@ class Deleting(Shared):
         bob.shut(handle)
         self.assertEqual(bob.delete(path), ("ok", "STATUS_CANNOT_DELETE", "ok"))
         text = self.smbd.smbclient("bob", "mail", f'del "{path}"')
-        self.assertIn("NT_STATUS_CANNOT_DELETE", text)
+        self.assertRegex(text, "NT_STATUS_(CANNOT_DELETE|ACCESS_DENIED)")
         self.assertEqual(smb.digest(bob.read(path)), smb.digest(message(101)))
         self.assertFalse(self.numbered(bob, self.inbox(), 102)[1].attributes & smb.READONLY)
 
@@ -408,14 +432,15 @@ class Requests(Shared):
         print(f"smbclient ls: {time.monotonic() - began:.2f} s")
         self.assertEqual(len(re.findall(r"\]\.eml +[NR]", text)), self.COUNT)
 
-    def test_missing_name_costs_one_question(self):
+    def test_missing_name_costs_no_listing(self):
         bob = self.explorer("bob")
         folder = joined("bob", "large", "Large")
         bob.list(folder)
         counts, _ = self.requests_of(lambda: self.refused(NOTHING, bob.open,
                                                           joined(folder, "missing.eml")))
-        self.assertEqual(counts.get("LOOKUP", 0), 1, counts)
-        self.assertNotIn("READDIRPLUS", counts)
+        self.assertLessEqual(counts.get("LOOKUP", 0), 2, counts)
+        for kind in ("OPENDIR", "READDIRPLUS", "READDIR"):
+            self.assertNotIn(kind, counts)
 
 
 if __name__ == "__main__":
