@@ -5,6 +5,7 @@
  */
 #include "emlfs/name.h"
 #include "fs_internal.h"
+#include "stage.h"
 
 #define NOREPLACE 1u /* RENAME_NOREPLACE: nothing is ever replaced */
 
@@ -55,6 +56,8 @@ void fs_change_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
     struct emlfs_subject subject = fs_subject_of(req);
     struct emlfs_err err = {.code = 0};
 
+    if (fs_staged_unlink(req, parent, name))
+        return;
     reply(req, parent, emlfs_view_unlink(fs_of(req)->view, &subject, parent, name, &err), &err);
 }
 
@@ -67,6 +70,8 @@ void fs_change_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_
     struct emlfs_err err = {.code = 0};
     int rc = -EINVAL;
 
+    if (!(flags & ~NOREPLACE) && fs_staged_rename(req, &move, flags & NOREPLACE))
+        return;
     if (!(flags & ~NOREPLACE))
         rc = emlfs_view_rename(fs_of(req)->view, &subject, &move, &err);
     reply(req, parent, rc, &err);
@@ -89,7 +94,6 @@ void fs_change_setattr(fuse_req_t req, fuse_ino_t node, struct stat *attr, int t
     struct emlfs_attr now;
     int rc;
 
-    (void)info;
     set.mask = (to_set & FUSE_SET_ATTR_MODE ? EMLFS_SET_MODE : 0) |
                (to_set & FUSE_SET_ATTR_UID ? EMLFS_SET_UID : 0) |
                (to_set & FUSE_SET_ATTR_GID ? EMLFS_SET_GID : 0) |
@@ -98,6 +102,10 @@ void fs_change_setattr(fuse_req_t req, fuse_ino_t node, struct stat *attr, int t
         set_time(&attr->st_mtim, EMLFS_SET_MTIME, &set, to_set & FUSE_SET_ATTR_MTIME_NOW);
     if (to_set & (FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_ATIME_NOW))
         set_time(&attr->st_atim, EMLFS_SET_ATIME, &set, to_set & FUSE_SET_ATTR_ATIME_NOW);
+    if (fs_stage_is(node)) {
+        fs_staged_setattr(req, node, &set, info);
+        return;
+    }
     rc = emlfs_view_setattr(fs_of(req)->view, &subject, node, &set, &now, &err);
     if (rc < 0)
         reply(req, node, rc, &err);
@@ -105,7 +113,7 @@ void fs_change_setattr(fuse_req_t req, fuse_ino_t node, struct stat *attr, int t
         fuse_reply_attr(req, &now.st, fs_attr_sec(&now));
 }
 
-/* ---- what nobody may: mail comes in by importing */
+/* ---- what nobody may: mail comes in as files that are written, and by importing */
 
 static void refuse(fuse_req_t req, fuse_ino_t node, enum emlfs_access_call call)
 {
@@ -124,8 +132,8 @@ static void refuse_new(fuse_req_t req, fuse_ino_t parent, const char *name)
 void fs_change_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
                       struct fuse_file_info *info)
 {
-    (void)mode, (void)info;
-    refuse_new(req, parent, name);
+    if (!fs_staged_create(req, parent, name, mode, info))
+        refuse_new(req, parent, name);
 }
 
 void fs_change_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
@@ -143,12 +151,18 @@ void fs_change_symlink(fuse_req_t req, const char *link, fuse_ino_t parent, cons
 void fs_change_link(fuse_req_t req, fuse_ino_t node, fuse_ino_t parent, const char *name)
 {
     (void)parent, (void)name;
-    refuse(req, node, EMLFS_CALL_WRITE);
+    if (fs_stage_is(node))
+        fuse_reply_err(req, EPERM);
+    else
+        refuse(req, node, EMLFS_CALL_WRITE);
 }
 
 void fs_change_fallocate(fuse_req_t req, fuse_ino_t node, int mode, off_t off, off_t len,
                          struct fuse_file_info *info)
 {
     (void)mode, (void)off, (void)len, (void)info;
-    refuse(req, node, EMLFS_CALL_WRITE);
+    if (fs_stage_is(node))
+        fuse_reply_err(req, EOPNOTSUPP); /* programs then write */
+    else
+        refuse(req, node, EMLFS_CALL_WRITE);
 }

@@ -12,6 +12,8 @@
  * R4  Every entry goes out with its attributes. Without them a program that only lists is faster by
  *     a third, but each name that anybody looks at later costs a look-up: ls -l after find loses
  *     several times what find wins.
+ * R5  Files that are being written are listed, to who writes them, only through handles whose
+ *     listing the kernel does not keep: those that were opened while there was one in the folder.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -46,6 +48,8 @@ struct fs_dir {
     atomic_uint users; /* R3 */
     pthread_mutex_t lock;
     struct emlfs_view_dir *dir;
+    fuse_ino_t node;
+    bool staged; /* R5 */
     struct dir_ahead ahead;
 };
 
@@ -83,8 +87,10 @@ void fs_dir_opendir(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *info
         fs_reply_error(req, rc, node, &err);
         return;
     }
+    dir->node = node;
+    dir->staged = fs_staged_any(fs_of(req), node);
     info->fh = (uint64_t)(uintptr_t)dir;
-    info->cache_readdir = emlfs_view_dir_shared(dir->dir);
+    info->cache_readdir = emlfs_view_dir_shared(dir->dir) && !dir->staged;
     info->keep_cache = info->cache_readdir;
     if (fuse_reply_open(req, info) < 0)
         dir_put(dir);
@@ -120,6 +126,22 @@ static bool reply_add(struct dir_reply *reply, const char *name, const struct em
     return true;
 }
 
+/* R5: behind all others. */
+static int reply_fill_staged(struct dir_reply *reply, const struct fs_dir *dir)
+{
+    struct fs_staged_entry entry;
+
+    while (dir->staged) {
+        if (fs_staged_next(reply->req, dir->node, reply->next, &entry) < 0)
+            break;
+        if (!reply_add(reply, entry.name, &entry.attr, entry.off)) {
+            reply->end = false;
+            break;
+        }
+    }
+    return 0;
+}
+
 /* Entries from reply->next on, as many as there is room for. An error only where none was found. */
 static int reply_fill(struct dir_reply *reply, struct fs_dir *dir, struct emlfs_err *err)
 {
@@ -129,10 +151,12 @@ static int reply_fill(struct dir_reply *reply, struct fs_dir *dir, struct emlfs_
     int rc;
 
     for (;;) {
-        rc = emlfs_view_dir_next(dir->dir, reply->next, &name, &attr, &next, err);
+        rc = -ENOENT;
+        if (!(reply->next & FS_STAGED_OFF))
+            rc = emlfs_view_dir_next(dir->dir, reply->next, &name, &attr, &next, err);
         reply->end = rc == -ENOENT;
         if (reply->end)
-            return 0;
+            return reply_fill_staged(reply, dir);
         if (rc < 0)
             return reply->used ? 0 : rc;
         if (!reply_add(reply, name, &attr, next))
@@ -217,7 +241,7 @@ static void dir_read(struct dir_reply *reply, fuse_ino_t node, struct fs_dir *di
         fs_reply_error(reply->req, rc, node, &err);
     else
         fuse_reply_buf(reply->req, reply->data, reply->used);
-    if (rc == 0 && reply->used && reply->size <= AHEAD_MAX_BYTES &&
+    if (rc == 0 && reply->used && reply->size <= AHEAD_MAX_BYTES && !dir->staged &&
         emlfs_view_node_dir_shared(node))
         ahead_build(fs, dir, reply);
     pthread_mutex_unlock(&dir->lock);

@@ -22,6 +22,7 @@ struct fs_prefetch;
 struct fs_log;
 struct fs_search;
 struct fs_dir;
+struct fs_staging;
 
 /* What every request handler gets as its userdata. */
 struct fs {
@@ -34,6 +35,7 @@ struct fs {
     struct fs_invalidate *invalidate;
     struct fs_prefetch *prefetch; /* NULL with -o noprefetch */
     struct fs_search *search;     /* NULL where there are no searches */
+    struct fs_staging *staging;   /* NULL: nothing can be written into this mount */
     struct fs_log *log;
     bool acl, xattr;         /* which extended attributes there are: -o acl, -o xattr */
     bool read_only;          /* -o ro: nothing is changed, by jobs neither */
@@ -91,6 +93,42 @@ void fs_xattr_list(fuse_req_t req, fuse_ino_t node, size_t size);
 void fs_xattr_set(fuse_req_t req, fuse_ino_t node, const char *name, const char *value, size_t size,
                   int flags);
 void fs_xattr_remove(fuse_req_t req, fuse_ino_t node, const char *name);
+
+/*
+ * Files that are being written: fs_staged.c. One stage serves all mounts of an archive. _start:
+ * NULL where the archive takes nothing, or it cannot be had (that is logged). _stop: behind the
+ * last request, before the rules are closed; archives what is complete. NULL is allowed.
+ */
+struct fs_staging *fs_staging_start(const struct fs *fs);
+void fs_staging_stop(struct fs_staging *staging);
+/* By name. False: it is none of the caller's; the request is not answered. */
+bool fs_staged_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
+bool fs_staged_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+                      struct fuse_file_info *info);
+bool fs_staged_unlink(fuse_req_t req, fuse_ino_t parent, const char *name);
+bool fs_staged_rename(fuse_req_t req, const struct emlfs_view_move *move, bool no_replace);
+/* In listings: is there any of anybody in the directory; and the caller's behind position off. */
+#define FS_STAGED_OFF (1ull << 51) /* above all positions of the view */
+struct fs_staged_entry {
+    char name[256];
+    struct emlfs_attr attr;
+    uint64_t off;
+};
+bool fs_staged_any(struct fs *fs, fuse_ino_t node);
+int fs_staged_next(fuse_req_t req, fuse_ino_t node, uint64_t off, struct fs_staged_entry *ret);
+/* By node; _write, _flush and _fsync of any node. */
+void fs_staged_getattr(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *info);
+void fs_staged_access(fuse_req_t req, fuse_ino_t node, int mask);
+void fs_staged_setattr(fuse_req_t req, fuse_ino_t node, const struct emlfs_view_set *asked,
+                       struct fuse_file_info *info);
+void fs_staged_open(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *info);
+void fs_staged_read(fuse_req_t req, fuse_ino_t node, size_t size, off_t off,
+                    struct fuse_file_info *info);
+void fs_staged_write(fuse_req_t req, fuse_ino_t node, const char *data, size_t size, off_t off,
+                     struct fuse_file_info *info);
+void fs_staged_flush(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *info);
+void fs_staged_fsync(fuse_req_t req, fuse_ino_t node, int datasync, struct fuse_file_info *info);
+void fs_staged_release(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *info);
 
 /* Directories: fs_dir.c. */
 struct fs_listing {

@@ -7,8 +7,8 @@
  *     when it is desktop litter, which is absent for everybody and always.
  * O2  Page cache and listings are kept over opens, because every open and opendir asks the view.
  * O3  Missing operations would be ENOSYS, which switches the operation off for the whole mount:
- * only flush is left out, on purpose, and getxattr and listxattr say so where no option asks for
- *     them.
+ *     only getxattr and listxattr say so where no option asks for them, and seeking for holes and
+ *     copying ranges, which the kernel then does by itself.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +18,7 @@
 
 #include "emlfs/name.h"
 #include "fs_internal.h"
+#include "stage.h"
 
 void fs_reply_error(fuse_req_t req, int rc, fuse_ino_t node, const struct emlfs_err *err)
 {
@@ -76,6 +77,8 @@ static void ops_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
     const struct fuse_entry_param litter = {.entry_timeout = FS_LITTER_SEC};
 
+    if (fs_staged_lookup(req, parent, name))
+        return;
     if (emlfs_name_is_litter(name) && !emlfs_view_node_queries(parent))
         fuse_reply_entry(req, &litter);
     else if (fs_of(req)->search && emlfs_view_node_results(parent))
@@ -91,7 +94,10 @@ static void ops_getattr(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *
     struct emlfs_attr attr;
     int rc;
 
-    (void)info;
+    if (fs_stage_is(node)) {
+        fs_staged_getattr(req, node, info);
+        return;
+    }
     rc = emlfs_view_getattr(fs_of(req)->view, &subject, node, &attr, &err);
     if (rc < 0)
         fs_reply_error(req, rc, node, &err);
@@ -107,6 +113,10 @@ static void ops_access(fuse_req_t req, fuse_ino_t node, int mask)
     struct emlfs_attr attr;
     int rc;
 
+    if (fs_stage_is(node)) {
+        fs_staged_access(req, node, mask);
+        return;
+    }
     rc = emlfs_view_getattr(fs_of(req)->view, &subject, node, &attr, &err);
     if (rc == 0 && (mask & R_OK))
         rc = emlfs_view_access(fs_of(req)->view, &subject, node, &err);
@@ -127,6 +137,10 @@ static void ops_open(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *inf
     struct emlfs_msg_id id;
     int rc;
 
+    if (fs_stage_is(node)) {
+        fs_staged_open(req, node, info);
+        return;
+    }
     /* First, because opening to read is recorded. */
     if ((info->flags & (O_ACCMODE | O_TRUNC)) != O_RDONLY)
         rc = emlfs_view_refuse(fs->view, &subject, node, EMLFS_CALL_WRITE, &err);
@@ -159,6 +173,10 @@ static void ops_read(fuse_req_t req, fuse_ino_t node, size_t size, off_t off,
     ssize_t n = -ENOMEM;
     void *data;
 
+    if (fs_stage_is(node)) {
+        fs_staged_read(req, node, size, off, info);
+        return;
+    }
     if (size > FS_READ_MAX_BYTES)
         size = FS_READ_MAX_BYTES;
     data = malloc(size ? size : 1);
@@ -175,7 +193,10 @@ static void ops_read(fuse_req_t req, fuse_ino_t node, size_t size, off_t off,
 
 static void ops_release(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *info)
 {
-    (void)node;
+    if (fs_stage_is(node)) {
+        fs_staged_release(req, node, info);
+        return;
+    }
     emlfs_view_file_free(file_of(info));
     fuse_reply_err(req, 0);
 }
@@ -216,6 +237,9 @@ const struct fuse_lowlevel_ops fs_ops = {
     .access = ops_access,
     .open = ops_open,
     .read = ops_read,
+    .write = fs_staged_write,
+    .flush = fs_staged_flush,
+    .fsync = fs_staged_fsync,
     .release = ops_release,
     .opendir = fs_dir_opendir,
     .readdir = fs_dir_readdir,

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "fs_internal.h"
+#include "stage.h"
 
 #define VALUE_MAX_BYTES (64u << 10)
 
@@ -32,7 +33,9 @@ void fs_xattr_get(fuse_req_t req, fuse_ino_t node, const char *name, size_t size
     struct emlfs_err err = {.code = 0};
     int rc = -ENOSYS;
 
-    if (is_wanted(fs_of(req)))
+    if (is_wanted(fs_of(req)) && fs_stage_is(node))
+        rc = -ENODATA;
+    else if (is_wanted(fs_of(req)))
         rc = emlfs_view_xattr_get(fs_of(req)->view, &subject, node, name, &value, &err);
     if (rc < 0)
         fs_reply_error(req, rc, node, &err);
@@ -47,7 +50,9 @@ void fs_xattr_list(fuse_req_t req, fuse_ino_t node, size_t size)
     struct emlfs_err err = {.code = 0};
     int rc = -ENOSYS;
 
-    if (is_wanted(fs_of(req)))
+    if (is_wanted(fs_of(req)) && fs_stage_is(node))
+        rc = 0;
+    else if (is_wanted(fs_of(req)))
         rc = emlfs_view_xattr_list(fs_of(req)->view, &subject, node, &names, &err);
     if (rc < 0)
         fs_reply_error(req, rc, node, &err);
@@ -62,6 +67,10 @@ void fs_xattr_set(fuse_req_t req, fuse_ino_t node, const char *name, const char 
     struct emlfs_err err = {.code = 0};
     int rc;
 
+    if (fs_stage_is(node)) {
+        fuse_reply_err(req, 0); /* tools copy what the archive has no use for */
+        return;
+    }
     (void)flags; /* what is there already is neither made nor replaced */
     rc = emlfs_view_xattr_set(fs_of(req)->view, &subject, node, name, emlfs_span_of(value, size),
                               &err);

@@ -277,6 +277,8 @@ static int server_threads(struct server *server, struct emlfs_err *err)
     if (rc == 0 && server->fs.index)
         rc = fs_search_start(&server->fs.search);
     if (rc == 0)
+        server->fs.staging = fs_staging_start(&server->fs);
+    if (rc == 0)
         rc = fs_tick_start(&server->fs, &server->tick);
     if (rc == 0 && !server->job->premounted)
         rc = mount_protect_start(server->fs.archive, server->job->mountpoint, &server->protect);
@@ -379,6 +381,7 @@ static int server_close(struct server *server, struct emlfs_err *err)
     fs_loop_free(server->loop);
     if (server->session)
         fuse_session_destroy(server->session);
+    fs_staging_stop(server->fs.staging);
     emlfs_view_free(server->fs.view);
     if (server->recorded)
         (void)server_record(server, EMLFS_LEDGER_UNMOUNTED);

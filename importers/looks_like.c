@@ -130,3 +130,17 @@ bool emlfs_looks_like_message(struct emlfs_span bytes, size_t *ret_skip)
         *ret_skip = skip;
     return true;
 }
+
+bool emlfs_looks_like_mbox(struct emlfs_span bytes)
+{
+    size_t bom = bytes.len >= 3 && memcmp(bytes.data, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+    size_t at = skip_line_ends(bytes, bom);
+    struct emlfs_span text = emlfs_span_of(bytes.data + at, bytes.len - at);
+    struct emlfs_mbox_from from = emlfs_mbox_from_parse(text);
+    if (from.form == EMLFS_MBOX_DATED || from.form == EMLFS_MBOX_DASH)
+        return true;
+    if (from.form == EMLFS_MBOX_NONE || from.form == EMLFS_MBOX_OTHER)
+        return false;
+    return emlfs_looks_like_message(
+        emlfs_span_of(text.data + from.line_len, text.len - from.line_len), NULL);
+}

@@ -135,6 +135,7 @@ struct mbox_run {
     struct emlfs_mbox_splitter splitter;
     uint64_t messages;
     uint64_t expunged;
+    uint64_t too_large;
 };
 
 static int read_message(struct mbox_run *run, const struct emlfs_mbox_message *message)
@@ -167,8 +168,10 @@ static int take_message(struct mbox_run *run, const char *position,
     uint64_t len = message->end - message->content;
     if (message->separated && len == 0)
         return reject_at(run, position, "a From line without a message");
-    if (len > EMLFS_MESSAGE_MAX_BYTES)
+    if (len > EMLFS_MESSAGE_MAX_BYTES) {
+        run->too_large++;
         return reject_at(run, position, "larger than the largest message that can be archived");
+    }
     int r = read_message(run, message);
     if (r < 0)
         return r;
@@ -235,7 +238,8 @@ static int take_all(struct mbox_run *run)
     return r < 0 ? r : more;
 }
 
-static int take_reader(struct emlfs_import *im, struct emlfs_mbox_reader *reader)
+static int take_split(struct emlfs_import *im, struct emlfs_mbox_reader *reader,
+                      uint64_t *ret_too_large)
 {
     struct mbox_run run = {.im = im};
     int r = emlfs_mbox_split_begin(&run.splitter, reader);
@@ -243,8 +247,14 @@ static int take_reader(struct emlfs_import *im, struct emlfs_mbox_reader *reader
         r = note_dialect(&run);
     if (r == 0)
         r = take_all(&run);
-    if (r == 0)
-        r = note_end(&run);
+    if (ret_too_large)
+        *ret_too_large = run.too_large;
+    return r == 0 ? note_end(&run) : r;
+}
+
+static int take_reader(struct emlfs_import *im, struct emlfs_mbox_reader *reader)
+{
+    int r = take_split(im, reader, NULL);
     if (reader->error == 0)
         return r;
     /* The file itself failed under us: what was read so far is taken, the rest is one rejection. */
@@ -262,6 +272,55 @@ int emlfs_mbox_take(struct emlfs_import *im, int fd, const struct stat *st)
     r = take_reader(im, &reader);
     emlfs_mbox_reader_free(&reader);
     return r;
+}
+
+/* A source as the reader wants it, and what it failed with. */
+struct callback {
+    const struct emlfs_mbox_source *source;
+    struct emlfs_err err;
+};
+
+static ssize_t read_callback_at(void *arg, void *data, size_t len, uint64_t offset)
+{
+    struct callback *callback = arg;
+    const struct emlfs_mbox_source *source = callback->source;
+    size_t done = 0;
+    while (done < len) {
+        ssize_t n = source->pread(source->arg, (uint8_t *)data + done, len - done, offset + done,
+                                  &callback->err);
+        if (n < 0)
+            return n;
+        if (n == 0)
+            break;
+        done += (size_t)n;
+    }
+    return (ssize_t)done;
+}
+
+int emlfs_mbox_read(const struct emlfs_mbox_source *source,
+                    const struct emlfs_import_options *options, const struct emlfs_sink *sink,
+                    struct emlfs_err *err)
+{
+    struct callback callback = {.source = source};
+    struct emlfs_mbox_reader reader = {
+        .read_at = read_callback_at, .arg = &callback, .size = source->size_bytes};
+    struct emlfs_import im;
+    int r = emlfs_import_begin(&im, source->name, options, sink, err);
+    if (r < 0)
+        return emlfs_import_end(&im, r);
+    im.total_bytes = source->size_bytes;
+    if (emlfs_mbox_reader_init(&reader) < 0)
+        return emlfs_import_end(&im, emlfs_err_set(err, ENOMEM, "import", "no memory for an mbox"));
+    r = take_split(&im, &reader, source->ret_too_large);
+    if (reader.error < 0) {
+        r = reader.error;
+        if (callback.err.code && err)
+            *err = callback.err;
+        else
+            emlfs_err_sys(err, -r, "import", "the mbox cannot be read");
+    }
+    emlfs_mbox_reader_free(&reader);
+    return emlfs_import_end(&im, r);
 }
 
 static int run_file(struct emlfs_import *im, int fd, const struct stat *st)

@@ -23,7 +23,9 @@ enum emlfs_drop_kind {
 };
 /*
  * What begins so? head: the first bytes, at most EMLFS_DROP_HEAD_BYTES are looked at; whole: there
- * are no more. *ret_reason, for FOREIGN: one line, static ("an Outlook message (.msg)").
+ * are no more. UNDECIDED, never of a whole file: below 256 bytes, and below EMLFS_DROP_HEAD_BYTES
+ * while nothing was recognised. *ret_reason, for FOREIGN, may be NULL: one line, static ("an
+ * Outlook message (.msg)").
  */
 #define EMLFS_DROP_HEAD_BYTES 4096u
 enum emlfs_drop_kind emlfs_drop_sniff(struct emlfs_span head, bool whole, const char **ret_reason);

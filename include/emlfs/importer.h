@@ -2,6 +2,8 @@
 #ifndef EMLFS_IMPORTER_H
 #define EMLFS_IMPORTER_H
 
+#include <sys/types.h>
+
 #include "emlfs/base/buf.h"
 #include "emlfs/base/err.h"
 #include "emlfs/base/progress.h"
@@ -79,6 +81,29 @@ const struct emlfs_importer *emlfs_importer_by_name(const char *name);
  * offset to begin at is returned in *ret_skip.
  */
 bool emlfs_looks_like_message(struct emlfs_span bytes, size_t *ret_skip);
+/*
+ * True when bytes begin as an mbox does: behind a byte order mark and empty lines a "From " line
+ * that has a date or is Mozilla's, or one of another form with a message behind it.
+ */
+bool emlfs_looks_like_mbox(struct emlfs_span bytes);
+
+/* An mbox that is no file: its bytes through a callback. */
+struct emlfs_mbox_source {
+    const char *name; /* for positions: "name:byte-offset" */
+    uint64_t size_bytes;
+    /* As pread(2): short only at the end. Negative: -errno, with err. */
+    ssize_t (*pread)(void *arg, void *data, size_t len, uint64_t offset, struct emlfs_err *err);
+    void *arg;
+    uint64_t *ret_too_large; /* may be NULL: how many were rejected for their size */
+};
+/*
+ * Every message of the mbox to the sink, filed in "". Memory: one message and a window of 256 KiB.
+ * Returns what the sink returned, or the first error of pread: messages before it were handed over
+ * then. ENOMEM, E2BIG the name, ECANCELED by the options' progress. options may be NULL.
+ */
+int emlfs_mbox_read(const struct emlfs_mbox_source *source,
+                    const struct emlfs_import_options *options, const struct emlfs_sink *sink,
+                    struct emlfs_err *err);
 
 /*
  * Facts worker: a confined child process (seccomp, Landlock, rlimits, no keys, no files) that

@@ -23,6 +23,7 @@ struct emlfs_ingest_item {
     uint32_t flags;        /* EMLFS_ENTRY_... */
     int64_t file_time_sec; /* 0: unknown */
     char *position;        /* owned (free), for the report */
+    void *owner;           /* the caller's own, for prepare and done */
     /* filled by prepare, on an ingest thread, for messages that are new in the archive: */
     struct emlfs_buf facts; /* encoded */
     int64_t mtime_ns;
@@ -72,6 +73,11 @@ struct emlfs_ingest_totals {
  */
 int emlfs_ingest_end(struct emlfs_ingest *ingest, bool complete,
                      struct emlfs_ingest_totals *ret_totals, struct emlfs_err *err);
+/*
+ * Would mail of so many bytes be taken now? EROFS: the archive or its current store takes none;
+ * ENOSPC. Cheap, and only a look: what is put later is judged then.
+ */
+int emlfs_ingest_check(struct emlfs_archive *archive, uint64_t size_bytes, struct emlfs_err *err);
 /* True when exactly these bytes are archived for user: for dry runs. */
 int emlfs_archive_has(struct emlfs_archive *archive, struct emlfs_user_id user,
                       struct emlfs_span raw, bool *ret_has, struct emlfs_err *err);

@@ -20,6 +20,12 @@ struct emlfs_name_input {
 };
 int emlfs_name_stem(const struct emlfs_name_input *input, char *ret_stem, size_t size);
 
+/*
+ * The stem that a given file name asks for: without ".eml" (in any case) and without an " [id]"
+ * before that, as far as it is portable. False: nothing is left of it.
+ */
+bool emlfs_name_given_stem(const char *name, char *ret_stem, size_t size);
+
 /* stem + " [id].eml". -E2BIG when it does not fit size. */
 int emlfs_name_file(const char *stem, struct emlfs_msg_id id, char *ret_name, size_t size);
 /* The id in a canonical name; false when name does not end in " [id].eml". */
@@ -39,5 +45,7 @@ int64_t emlfs_name_date_ns(const struct emlfs_facts *facts, int64_t file_time_se
 bool emlfs_name_is_sent(const char *folder_path);
 /* Names of desktop litter (Thumbs.db, .Trash-1000, ...): looked up often, never there. */
 bool emlfs_name_is_litter(const char *name);
+/* Those of them that must be taken from who writes them, and are thrown away: .DS_Store, ._... */
+bool emlfs_name_is_discarded(const char *name);
 
 #endif

@@ -34,16 +34,25 @@ int emlfs_spool_create(struct emlfs_spool *spool, struct emlfs_span meta,
 /*
  * The file with the smallest number > after that an earlier process left, cut back to what was
  * synced last; -ENOENT at the end. Files that never were synced, or that cannot be read, are
- * removed; *ret_lost (may be NULL) is raised by one for each of the latter.
+ * removed; *ret_lost (may be NULL) is raised by one for each of the latter. So it is for a file
+ * that the disk does not give (EIO) or that a newer format wrote; that one stays. Each file is
+ * given once to a caller that goes on with the number of the last one. EMFILE, EACCES, ENOMEM, EIO.
  */
 int emlfs_spool_left(struct emlfs_spool *spool, uint64_t after, struct emlfs_spool_file **ret,
                      uint64_t *ret_lost, struct emlfs_err *err);
+/*
+ * The file with this number again, as it was synced last, for one that the same process closed.
+ * ENOENT; EBADMSG: it is damaged, or was never synced; EMFILE, EACCES, ENOMEM, EIO.
+ */
+int emlfs_spool_reopen(struct emlfs_spool *spool, uint64_t number, struct emlfs_spool_file **ret,
+                       struct emlfs_err *err);
 uint64_t emlfs_spool_file_number(const struct emlfs_spool_file *file);
 uint64_t emlfs_spool_file_size(const struct emlfs_spool_file *file);
 /* As pread(2): short only at the end of the file; a hole reads as zeros. EIO, EBADMSG. */
 ssize_t emlfs_spool_file_pread(struct emlfs_spool_file *file, void *data, size_t len,
                                uint64_t offset, struct emlfs_err *err);
-/* All or nothing. EFBIG beyond EMLFS_SPOOL_MAX_BYTES; ENOSPC; EIO: the file can only be removed. */
+/* All or nothing. EFBIG beyond EMLFS_SPOOL_MAX_BYTES; ENOSPC; EBADMSG: a chunk that is written in
+ * part is damaged; EIO: the file can only be removed. */
 #define EMLFS_SPOOL_MAX_BYTES (UINT64_C(1) << 40)
 int emlfs_spool_file_pwrite(struct emlfs_spool_file *file, struct emlfs_span data, uint64_t offset,
                             struct emlfs_err *err);
@@ -52,10 +61,10 @@ int emlfs_spool_file_truncate(struct emlfs_spool_file *file, uint64_t size, stru
 struct emlfs_span emlfs_spool_file_meta(const struct emlfs_spool_file *file);
 int emlfs_spool_file_set_meta(struct emlfs_spool_file *file, struct emlfs_span meta,
                               struct emlfs_err *err);
-/* Bytes, size, meta and the file's existence are durable when 0 comes back. A failed sync fails for
- * good: EIO from then on. */
+/* Bytes, size, meta and the file's existence are durable when 0 comes back. ENOSPC: they are not,
+ * and the file is as before; it may be tried again. EIO: the sync failed, and does so for good. */
 int emlfs_spool_file_sync(struct emlfs_spool_file *file, struct emlfs_err *err);
-/* Free; the file stays, for _left of a later process. NULL is fine. */
+/* Free; the file stays, for _left of a later process, or _reopen. NULL is fine. */
 void emlfs_spool_file_close(struct emlfs_spool_file *file);
 /* Remove and free. Not durable by itself: after a power cut it may be there again. */
 int emlfs_spool_file_remove(struct emlfs_spool_file *file, struct emlfs_err *err);

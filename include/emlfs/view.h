@@ -22,6 +22,7 @@
  *   bits 63-56 = 5, 31-0                Holds/NAME by the id of the hold
  *   bits 63-56 = 6, 31-0                .emlfs/due/DAY.txt: days since 1970
  *   bits 63-56 = 7, 55-40 store, 31-0   .emlfs/explain/ID: message
+ *   bits 63-56 = 8, below a number      a file that is being written: fs/stage.h; none of the view
  *   bits 63-62 = 01, bits 31-0          folder (and user archive) by folder id
  *   bit 63 = 1, 62-47 user, 46-32 store, 31-0 number   message in a user archive
  *
@@ -141,6 +142,18 @@ struct emlfs_view_move {
 int emlfs_view_rename(struct emlfs_view *view, const struct emlfs_subject *subject,
                       const struct emlfs_view_move *move, struct emlfs_err *err);
 /*
+ * May subject put a new file of this name into parent, to be archived? Any name will do that is not
+ * taken and no litter; .DS_Store and ._... are allowed, for some desktops give up a copy without
+ * them. EACCES, EROFS (also when every store is write-protected), ENOENT, EEXIST, ENAMETOOLONG.
+ */
+struct emlfs_view_place {
+    struct emlfs_user_id user;
+    struct emlfs_folder_id folder;
+};
+int emlfs_view_may_create(struct emlfs_view *view, const struct emlfs_subject *subject,
+                          emlfs_node parent, const char *name, struct emlfs_view_place *ret,
+                          struct emlfs_err *err);
+/*
  * Of asked, only what mask says (EMLFS_SET_...). 0 when nothing would change; EPERM, EROFS, EACCES
  * otherwise: attributes are the archive's. *ret: as they are.
  */
@@ -195,6 +208,8 @@ bool emlfs_view_node_message(emlfs_node node, struct emlfs_user_id *ret_user,
 emlfs_node emlfs_view_message_node(struct emlfs_user_id user, struct emlfs_msg_id id);
 /* True for a folder: what it lists was decided when it was opened. */
 bool emlfs_view_node_dir_shared(emlfs_node node);
+/* The folder behind a node; false for other nodes. */
+bool emlfs_view_node_folder(emlfs_node node, struct emlfs_folder_id *ret);
 /* Is the listing the same for every caller who may open it, and may the kernel keep it? */
 bool emlfs_view_dir_shared(const struct emlfs_view_dir *dir);
 emlfs_node emlfs_view_holds_node(void);

@@ -33,6 +33,8 @@ int keys_store(const struct archive_keys *keys, uint16_t store_no, struct store_
 /* Of the store's index. */
 int keys_index(const struct archive_keys *keys, uint16_t store_no, struct emlfs_key *ret,
                struct emlfs_err *err);
+/* Of the spool. */
+int keys_spool(const struct archive_keys *keys, struct emlfs_key *ret);
 /* Make keys/machine.key and keys/slots for a new random master key. */
 int keys_create(const char *path, struct archive_keys *ret,
                 char ret_recovery[EMLFS_RECOVERY_KEY_TEXT_MAX], struct emlfs_err *err);

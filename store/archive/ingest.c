@@ -324,6 +324,15 @@ int emlfs_ingest_end(struct emlfs_ingest *ingest, bool complete,
     return rc;
 }
 
+int emlfs_ingest_check(struct emlfs_archive *archive, uint64_t size_bytes, struct emlfs_err *err)
+{
+    int rc = archive_writable(archive, err);
+
+    if (rc == 0)
+        rc = current_check(archive, err);
+    return rc < 0 ? rc : writer_room_for(archive, size_bytes, err);
+}
+
 int emlfs_archive_has(struct emlfs_archive *archive, struct emlfs_user_id user,
                       struct emlfs_span raw, bool *ret_has, struct emlfs_err *err)
 {

@@ -166,7 +166,10 @@ int writer_tell(struct emlfs_archive *archive, const struct emlfs_actor *actor,
 int writer_seq(struct emlfs_archive *archive, unsigned n, uint64_t *ret, struct emlfs_err *err);
 /* Bytes appended since the last commit. */
 uint64_t writer_pending_bytes(const struct emlfs_archive *archive);
+/* ENOSPC: the disk is nearly full. */
 int writer_room(struct emlfs_archive *archive, struct emlfs_err *err);
+/* As writer_room, with so many bytes more. */
+int writer_room_for(struct emlfs_archive *archive, uint64_t size_bytes, struct emlfs_err *err);
 
 /* ---- replay.c */
 

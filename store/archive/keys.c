@@ -63,6 +63,11 @@ int keys_index(const struct archive_keys *keys, uint16_t store_no, struct emlfs_
     return rc < 0 ? emlfs_err_set(err, -rc, MODULE, "keys cannot be derived") : 0;
 }
 
+int keys_spool(const struct archive_keys *keys, struct emlfs_key *ret)
+{
+    return emlfs_hkdf(&keys->master, (struct emlfs_span){0}, "emlfs spool", ret);
+}
+
 /* Key-encryption key of a slot. */
 static int slot_kek(uint8_t kind, struct emlfs_span salt, const struct emlfs_key *secret,
                     struct emlfs_key *ret)

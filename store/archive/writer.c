@@ -132,12 +132,22 @@ int writer_end(struct emlfs_archive *archive, struct emlfs_err *err)
 
 int writer_room(struct emlfs_archive *archive, struct emlfs_err *err)
 {
+    return writer_room_for(archive, 0, err);
+}
+
+int writer_room_for(struct emlfs_archive *archive, uint64_t size_bytes, struct emlfs_err *err)
+{
     struct statvfs vfs;
+    uint64_t free_bytes;
 
     if (statvfs(archive->path, &vfs) < 0)
         return emlfs_err_sys(err, errno, MODULE, "%s", archive->path);
-    if ((uint64_t)vfs.f_bavail * vfs.f_frsize >= ROOM_MIN_BYTES)
+    free_bytes = (uint64_t)vfs.f_bavail * vfs.f_frsize;
+    if (free_bytes >= ROOM_MIN_BYTES && free_bytes - ROOM_MIN_BYTES >= size_bytes)
         return 0;
+    if (size_bytes > 0 && free_bytes >= ROOM_MIN_BYTES)
+        return emlfs_err_set(err, ENOSPC, MODULE, "no room for %llu bytes below %s",
+                             (unsigned long long)size_bytes, archive->path);
     return emlfs_err_set(err, ENOSPC, MODULE,
                          "less than %u MiB free below %s: free some space and repeat",
                          ROOM_MIN_BYTES >> 20, archive->path);

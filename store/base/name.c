@@ -170,6 +170,40 @@ static bool is_device_name(const char *name)
     return name_among(name, len, devices) || is_numbered_device(name, len);
 }
 
+/* Length of a given name without ".eml" and the " [id]" before it. */
+static size_t given_len(const char *name)
+{
+    size_t len = strlen(name);
+    if (len >= 4 && strcasecmp(name + len - 4, ".eml") == 0)
+        len -= 4;
+    size_t start = len;
+    while (start > 0 && len - start <= EMLFS_MSG_ID_TEXT_MAX && name[start - 1] != '[')
+        start--;
+    struct emlfs_msg_id id;
+    bool suffix = start >= 2 && len > start && name[len - 1] == ']' && name[start - 1] == '[' &&
+                  name[start - 2] == ' ' &&
+                  emlfs_msg_id_parse(name + start, (unsigned)(len - 1 - start), &id);
+    return suffix ? start - 2 : len;
+}
+
+bool emlfs_name_given_stem(const char *name, char *ret_stem, size_t size)
+{
+    char stem[NAME_BYTES_MAX + 1];
+    struct emlfs_span text = emlfs_span_of(name, given_len(name));
+    struct name_room room = {NAME_UNITS_MAX - SUFFIX_MAX, NAME_BYTES_MAX - SUFFIX_MAX};
+    size_t len = name_text_clean(text, room, true, stem);
+    if (len > 0 && is_device_name(stem)) { /* "CON.old [id].eml" is one on Windows, too */
+        room.bytes--;
+        room.units--;
+        stem[0] = '_';
+        len = 1 + name_text_clean(text, room, true, stem + 1);
+    }
+    if (len == 0 || len >= size)
+        return false;
+    memcpy(ret_stem, stem, len + 1);
+    return true;
+}
+
 void emlfs_name_folder(struct emlfs_span text, char *ret_name, size_t size)
 {
     char name[NAME_BYTES_MAX + 2];

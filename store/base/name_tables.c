@@ -93,3 +93,8 @@ bool emlfs_name_is_litter(const char *name)
     return strncasecmp(name, ".Trash-", 7) == 0 || strncmp(name, "._", 2) == 0 ||
            strncmp(name, "~$", 2) == 0 || fnmatch(".~lock.*#", name, 0) == 0;
 }
+
+bool emlfs_name_is_discarded(const char *name)
+{
+    return strcasecmp(name, ".DS_Store") == 0 || strncmp(name, "._", 2) == 0;
+}

@@ -8,14 +8,13 @@
  *
  * I1  A message for which the sink returned 0 gets exactly one verdict before _end returns.
  * I2  A folder is made only below the user archive; each component passed emlfs_name_folder.
- * I3  Worker n of facts[] is used by ingest thread n alone.
+ * I3  Worker n of the parsers is used by ingest thread n alone.
  */
 #include "intake.h"
 
 #include <stdlib.h>
 
 #include "emlfs/ingest.h"
-#include "emlfs/name.h"
 
 static bool is_admin(const struct emlfs_intake_options *options)
 {
@@ -86,45 +85,21 @@ static int intake_top(struct emlfs_intake *intake, const struct emlfs_intake_opt
     return 0;
 }
 
-/* Texts that stand in the message's name; the parser's answer is decoded as the foreign input it
- * is. */
 static int intake_prepare(void *arg, unsigned worker, struct emlfs_ingest_item *item,
                           struct emlfs_err *err)
 {
     struct emlfs_intake *intake = arg;
-    struct emlfs_facts facts;
-    struct emlfs_name_input input = {.facts = &facts};
-    uint8_t source;
-    int r = 0;
+    const struct intake_how how = {.keep_claims = intake->trust_dates,
+                                   .sent = intake_folder_is_sent(intake, item->folder)};
 
-    if (worker >= intake->workers_n)
-        return emlfs_err_set(err, EINVAL, "import", "no worker %u", worker);
-    if (!intake->workers[worker])
-        r = emlfs_worker_new(&intake->worker_config, &intake->workers[worker], err);
-    if (r == 0)
-        r = emlfs_worker_facts(intake->workers[worker], emlfs_buf_view(&item->raw), &item->facts,
-                               err);
-    if (r == 0 && !intake->trust_dates)
-        r = emlfs_facts_drop_claims(&item->facts);
-    if (r == 0)
-        r = emlfs_facts_decode(emlfs_buf_view(&item->facts), &facts, err);
-    if (r < 0)
-        return r;
-    item->mtime_ns = emlfs_name_date_ns(&facts, item->file_time_sec,
-                                        emlfs_archive_now_ns(intake->archive), &source);
-    input.date_ns = item->mtime_ns;
-    input.sent = intake_folder_is_sent(intake, item->folder);
-    input.timezone = emlfs_archive_get_settings(intake->archive)->timezone;
-    r = emlfs_name_stem(&input, item->stem, sizeof(item->stem));
-    return r < 0 ? emlfs_err_sys(err, -r, "import", "naming the message") : 0;
+    return intake_parse(&intake->parsers, worker, item, &how, err);
 }
 
 static void intake_ahead(void *arg, unsigned worker, const struct emlfs_ingest_item *item)
 {
     struct emlfs_intake *intake = arg;
 
-    if (worker < intake->workers_n && intake->workers[worker])
-        emlfs_worker_ahead(intake->workers[worker], emlfs_buf_view(&item->raw));
+    intake_parse_ahead(&intake->parsers, worker, item);
 }
 
 static void intake_done(void *arg, struct emlfs_ingest_item *item)
@@ -236,23 +211,10 @@ static int intake_sink_folder(void *arg, const char *folder, struct emlfs_err *e
 
 static void intake_free(struct emlfs_intake *intake)
 {
-    for (unsigned i = 0; i < intake->workers_n; i++)
-        emlfs_worker_free(intake->workers[i]);
-    free(intake->workers);
+    intake_parsers_free(&intake->parsers);
     intake_folders_free(intake);
     pthread_mutex_destroy(&intake->sent_lock);
     free(intake);
-}
-
-/* A worker that cannot be started is found here, not once for every message. */
-static int intake_workers(struct emlfs_intake *intake, const char *exe, struct emlfs_err *err)
-{
-    intake->worker_config.exe = exe ? exe : "/proc/self/exe";
-    intake->workers_n = emlfs_archive_ingest_workers(intake->archive);
-    intake->workers = calloc(intake->workers_n ? intake->workers_n : 1, sizeof(*intake->workers));
-    if (!intake->workers)
-        return emlfs_err_set(err, ENOMEM, "import", "out of memory");
-    return emlfs_worker_new(&intake->worker_config, &intake->workers[0], err);
 }
 
 static int64_t intake_arrival(void *arg)
@@ -284,7 +246,7 @@ static int intake_start(struct emlfs_intake *intake, const struct emlfs_intake_o
     if (options->trust_dates)
         r = trust_record(options, &intake->actor, intake->user, err);
     if (r == 0)
-        r = intake_workers(intake, options->worker_exe, err);
+        r = intake_parsers_init(&intake->parsers, intake->archive, options->worker_exe, err);
     if (r == 0)
         r = emlfs_ingest_begin(intake->archive, &ingest, &intake->ingest, err);
     if (r < 0)

@@ -15,6 +15,14 @@ struct intake_slot {
     struct emlfs_folder_id id;
 };
 
+/* What turns a message into facts, a date and a name: a confined worker for each ingest thread. */
+struct intake_parsers {
+    struct emlfs_archive *archive;
+    struct emlfs_worker_config config;
+    struct emlfs_worker **v;
+    unsigned n;
+};
+
 struct emlfs_intake {
     struct emlfs_archive *archive;
     struct emlfs_rules *rules;
@@ -26,9 +34,7 @@ struct emlfs_intake {
     bool trust_dates;
     struct emlfs_sink sink;
     struct emlfs_ingest *ingest;
-    struct emlfs_worker_config worker_config;
-    struct emlfs_worker **workers;
-    unsigned workers_n;
+    struct intake_parsers parsers;
     void (*verdict)(void *arg, const char *position, enum emlfs_ingest_verdict verdict,
                     struct emlfs_msg_id id, const char *reason);
     void *arg;
@@ -38,6 +44,21 @@ struct emlfs_intake {
     struct emlfs_folder_id *sent; /* folders of sent mail, ascending */
     size_t sent_n, sent_cap;
 };
+
+/* A worker that cannot be started is found here, not once for every message. */
+int intake_parsers_init(struct intake_parsers *parsers, struct emlfs_archive *archive,
+                        const char *exe, struct emlfs_err *err);
+void intake_parsers_free(struct intake_parsers *parsers);
+struct intake_how {
+    bool keep_claims;  /* the dates that the message claims count */
+    bool sent;         /* it is named after its recipient */
+    const char *given; /* the name it was given; NULL: none */
+};
+/* Fill facts, date and stem of item. worker: of one thread alone. */
+int intake_parse(struct intake_parsers *parsers, unsigned worker, struct emlfs_ingest_item *item,
+                 const struct intake_how *how, struct emlfs_err *err);
+void intake_parse_ahead(struct intake_parsers *parsers, unsigned worker,
+                        const struct emlfs_ingest_item *item);
 
 /* The base folder; path NULL, "" or "/": the top. */
 int intake_base(struct emlfs_intake *intake, const char *path, struct emlfs_err *err);

@@ -19,6 +19,8 @@
 #include "view_govern.h"
 #include "view_search.h"
 
+#define FILE_NAME_MAX_BYTES 255u /* tools add to a name that fits, and rename then */
+
 /* What a name in a folder stands for. */
 enum named {
     NAMED_NOTHING,
@@ -244,6 +246,44 @@ int emlfs_view_mkdir(struct emlfs_view *view, const struct emlfs_subject *subjec
     int rc = attempt_begin(view, &at, &attempt, err);
 
     return rc < 0 ? rc : view_refused(view, &attempt, mkdir_in(view, &at, &attempt, ret, err));
+}
+
+/* ---- new files */
+
+static int create_in(struct emlfs_view *view, const struct view_node *at,
+                     const struct view_attempt *attempt, const char *name, struct emlfs_err *err)
+{
+    struct named_at taken;
+    int rc = view_check(view, attempt->subject, &attempt->target, EMLFS_CALL_CREATE, err);
+
+    if (rc < 0)
+        return rc;
+    if (at->kind != VIEW_FOLDER)
+        return change_is_elsewhere(err);
+    if (emlfs_archive_all_protected(view->options.archive))
+        return emlfs_err_set(err, EROFS, "view", "every store is write-protected");
+    if (strlen(name) > FILE_NAME_MAX_BYTES)
+        return emlfs_err_set(err, ENAMETOOLONG, "view", "name too long");
+    rc = name_look(view, at->folder, name, &taken, err);
+    return rc == 0 && taken.what != NAMED_NOTHING ? name_is_taken(err) : rc;
+}
+
+int emlfs_view_may_create(struct emlfs_view *view, const struct emlfs_subject *subject,
+                          emlfs_node parent, const char *name, struct emlfs_view_place *ret,
+                          struct emlfs_err *err)
+{
+    struct view_node at = view_node_decode(parent);
+    /* Without its name, which is one of a message. */
+    struct view_attempt attempt = {.subject = subject, .call = EMLFS_CALL_CREATE};
+    int rc;
+
+    if (emlfs_name_is_litter(name) && !emlfs_name_is_discarded(name))
+        return name_is_litter(err); /* nobody's attempt, and no record */
+    rc = attempt_begin(view, &at, &attempt, err);
+    if (rc < 0)
+        return rc;
+    *ret = (struct emlfs_view_place){attempt.target.user, at.folder};
+    return view_refused(view, &attempt, create_in(view, &at, &attempt, name, err));
 }
 
 /* ---- removing folders and searches */

@@ -155,6 +155,14 @@ bool emlfs_view_node_dir_shared(emlfs_node node)
     return view_node_decode(node).kind == VIEW_FOLDER;
 }
 
+bool emlfs_view_node_folder(emlfs_node node, struct emlfs_folder_id *ret)
+{
+    struct view_node at = view_node_decode(node);
+
+    *ret = at.folder;
+    return at.kind == VIEW_FOLDER;
+}
+
 /* Seconds rounded down, so that times before 1970 come out right too. */
 static struct timespec timespec_of(int64_t ns)
 {
