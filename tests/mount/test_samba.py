@@ -10,6 +10,7 @@ import errno
 import os
 import re
 import subprocess
+import tempfile
 import time
 import unicodedata
 
@@ -310,6 +311,143 @@ class Deleting(Shared):
                              ("create", DENIED))
         finally:
             self.rule("privilege", "set", "bob", "--own", "all")
+
+
+class CopyingIn(Shared):
+
+    def folder(self, name):
+        """A folder of bob's own for one test."""
+        path = joined("bob", "bob", name)
+        bob = self.explorer("bob")
+        bob.shut(bob.open(path, smb.READ, smb.CREATE, smb.FOLDER))
+        return bob, path
+
+    def local(self, path):
+        return self.site.path(*path.split("\\"))
+
+    def archived(self, path, count=1):
+        """The digests of what is in the folder, once that many messages are archived there."""
+        def names():
+            return [name for name in run_as("bob", os.listdir, self.local(path))
+                    if re.search(r" \[[0-9a-v-]+\]\.eml$", name)]
+        self.assertTrue(wait_until(lambda: len(names()) >= count), names())
+        self.assertEqual(len(names()), count)
+        return sorted(run_as("bob", lambda found: [sha_of(os.path.join(self.local(path), name))
+                                                   for name in found], names()))
+
+    def test_mail(self):
+        bob, folder = self.folder("Copied")
+        mails = [message(5000), message(5001, 300000), message(5002, 65536)]
+        for number, mail in enumerate(mails):
+            self.assertEqual(bob.copy_in(joined(folder, f"letter {number}.eml"), mail),
+                             ("done", "ok"))
+        self.assertEqual(self.archived(folder, 3), sorted(map(smb.digest, mails)))
+        for name, row in bob.list(folder).items():
+            self.assertEqual(len(bob.read(joined(folder, name))), row.size)
+        self.assertTrue(wait_until(lambda: len(self.archivings()) >= 3), self.archivings())
+
+    def archivings(self):
+        done = self.site.emlfs("audit", "-a", self.site.archive, "--user", "bob")
+        return [line for line in done.stdout.splitlines()
+                if re.search(r"\barchived +bob +mount ", line)]
+
+    def test_what_is_no_mail(self):
+        bob, folder = self.folder("Refused")
+        before = len(self.archivings())
+        for name, head in (("picture.png", b"\x89PNG\r\n\x1a\n"), ("text.docx", b"PK\x03\x04"),
+                           ("outlook.msg", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"),
+                           ("named.eml", b"%PDF-1.7\n")):
+            self.assertEqual(bob.copy_in(joined(folder, name), head + os.urandom(200000)),
+                             ("write", "STATUS_NOT_SUPPORTED"), name)
+            self.refused(NOTHING, bob.open, joined(folder, name))
+        self.assertEqual(bob.list(folder), {})
+        self.assertEqual(len(self.archivings()), before)
+        source = os.path.join(self.site.top, "picture.png")
+        with open(source, "wb") as out:
+            out.write(b"\x89PNG\r\n\x1a\n" + bytes(5000))
+        text = self.smbd.smbclient("bob", "mail", f'cd "{folder}"; put {source} picture.png')
+        self.assertIn("NT_STATUS_NOT_SUPPORTED", text)
+        self.assertEqual(bob.list(folder), {})
+
+    def test_smbclient(self):
+        bob, folder = self.folder("Put")
+        source = os.path.join(self.site.top, "letter.eml")
+        with open(source, "wb") as out:
+            out.write(message(5010, 100000))
+        text = self.smbd.smbclient("bob", "mail", f'cd "{folder}"; put {source} letter.eml')
+        self.assertNotIn("NT_STATUS", text)
+        self.assertEqual(self.archived(folder), [smb.digest(message(5010, 100000))])
+
+    def test_blocks_in_any_order(self):
+        bob, folder = self.folder("Order")
+        mail = message(5020, 200000)
+        handle = bob.open(joined(folder, "x.eml"), smb.WRITE, smb.CREATE)
+        bob.set(handle, smb.END_OF_FILE, len(mail).to_bytes(8, "little"))
+        for offset in reversed(range(0, len(mail), 65536)):
+            bob.write(handle, mail[offset:offset + 65536], offset)
+        bob.shut(handle)
+        self.assertEqual(self.archived(folder), [smb.digest(mail)])
+
+    def test_mailbox(self):
+        """An mbox becomes its messages."""
+        bob, folder = self.folder("Box")
+        box = b"".join(b"From x@example.org Sun Mar  1 09:13:07 2026\n" +
+                       message(number).replace(b"\r\n", b"\n") + b"\n"
+                       for number in (5030, 5031, 5032))
+        self.assertEqual(bob.copy_in(joined(folder, "box.mbox"), box), ("done", "ok"))
+        self.archived(folder, 3)
+
+    def test_again(self):
+        """The same mail once more into the same folder: no second copy."""
+        bob, folder = self.folder("Again")
+        for name in ("one.eml", "two.eml"):
+            self.assertEqual(bob.copy_in(joined(folder, name), message(5040)), ("done", "ok"))
+        self.archived(folder)
+        time.sleep(1)
+        self.archived(folder)
+
+    def test_archived_mail_is_not_overwritten(self):
+        bob = self.explorer("bob")
+        path, _ = self.numbered(bob, self.inbox(), 112)
+        for disposition in (smb.OPEN, smb.OVERWRITE_IF):
+            self.refused(DENIED, bob.open, path, smb.WRITE, disposition)
+        self.assertEqual(smb.digest(bob.read(path)), smb.digest(message(112)))
+
+
+class Full(Shared):
+    """The archive is on a disk that has no room."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.disk = tempfile.mkdtemp(prefix="emlfs-disk-")
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=96m,mode=755", "none", cls.disk],
+                       check=True)
+        super().setUpClass()
+
+    @classmethod
+    def place(cls, site):
+        site.archive = os.path.join(cls.disk, "archive")
+
+    @classmethod
+    def tearDownClass(cls):
+        super().tearDownClass()
+        subprocess.run(["umount", "-l", cls.disk], check=False)
+        os.rmdir(cls.disk)
+
+    def test_copying_in(self):
+        bob, mail = self.explorer("bob"), message(5100, 6 << 20)
+        ballast = os.path.join(self.disk, "ballast")
+        room = os.statvfs(self.disk).f_bavail * os.statvfs(self.disk).f_frsize
+        with open(ballast, "wb") as out:
+            out.write(bytes(room - (2 << 20)))
+        step, status = bob.copy_in(joined(self.inbox(), "large.eml"), mail)
+        self.assertIn(step, ("size", "write"))
+        self.assertEqual(status, "STATUS_DISK_FULL")
+        self.refused(NOTHING, bob.open, joined(self.inbox(), "large.eml"))
+        os.unlink(ballast)
+        path, _ = self.numbered(bob, self.inbox(), 113)
+        self.assertEqual(smb.digest(bob.read(path)), smb.digest(message(113)))
+        self.assertEqual(bob.copy_in(joined(self.inbox(), "large.eml"), mail), ("done", "ok"))
 
 
 class Names(Shared):
