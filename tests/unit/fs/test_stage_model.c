@@ -518,7 +518,7 @@ static void test_side_by_side(void **state)
 {
     struct model m = {.w = *state};
 
-    run(&m, 20000, 0);
+    run(&m, 60000, 0);
     assert_true(m.begun > 1000);
     assert_true(m.refused > 100);
     assert_true(m.archived_at_rename > 50);
@@ -529,7 +529,7 @@ static void test_with_crashes(void **state)
 {
     struct model m = {.w = *state};
 
-    run(&m, 15000, 40);
+    run(&m, 60000, 40);
     assert_true(m.begun > 1000);
     assert_true(m.crashes > 200);
     model_free(&m);
