@@ -229,6 +229,10 @@ int emlfs_mount_main(const struct emlfs_mount_request *request)
     if (job.options.warn_owner)
         (void)fprintf(stderr, "emlfs: uid=, gid= and umask= have no effect: owners and modes come "
                               "from the archive\n");
+    if (job.options.debug && !job.foreground) {
+        emlfs_err_set(&err, EINVAL, "mount", "option debug needs -f: it writes to standard error");
+        return fail(MOUNT_USAGE, &err);
+    }
     if (job.options.remount)
         return remount(request, &job.options);
     job.fd = mount_fd_of(request->mountpoint);

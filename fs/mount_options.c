@@ -16,6 +16,7 @@ enum option_act {
     OPTION_ACL,
     OPTION_XATTR,
     OPTION_RETENTION_ATIME,
+    OPTION_DEBUG,
     OPTION_USER, /* from here on, with a value: what part of the archive */
     OPTION_FOLDER,
     OPTION_STORE,
@@ -44,6 +45,7 @@ static const struct option_row option_table[] = {
     {"acl", OPTION_ACL},
     {"xattr", OPTION_XATTR},
     {"atime=retention", OPTION_RETENTION_ATIME},
+    {"debug", OPTION_DEBUG},
     {"user=", OPTION_USER},
     {"archive_user=", OPTION_USER}, /* mount(8) takes user= for itself */
     {"folder=", OPTION_FOLDER},
@@ -157,6 +159,9 @@ static void option_apply(enum option_act act, struct mount_options *ret)
         break;
     case OPTION_RETENTION_ATIME:
         ret->retention_atime = true;
+        break;
+    case OPTION_DEBUG:
+        ret->debug = true;
         break;
     case OPTION_NO_SEARCHES:
         ret->no_searches = true;

@@ -55,7 +55,7 @@ static int fuse_options(const struct mount_job *job, char **ret)
         fuse_opt_add_opt(ret, "max_read=1048576,subtype=emlfs") < 0 ||
         fuse_opt_add_opt_escaped(ret, source) < 0)
         return -ENOMEM;
-    return 0;
+    return job->options.debug && fuse_opt_add_opt(ret, "debug") < 0 ? -ENOMEM : 0;
 }
 
 static int fuse_make(const struct mount_job *job, struct fs *fs, struct fuse_session **ret,

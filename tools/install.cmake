@@ -18,5 +18,19 @@ install(FILES ${completion} DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion
         RENAME emlfs)
 install(FILES ${PROJECT_SOURCE_DIR}/tools/doc/updatedb.md ${PROJECT_SOURCE_DIR}/tools/doc/fstab.md
               ${PROJECT_SOURCE_DIR}/tools/doc/mnt-mail.mount
+              ${PROJECT_SOURCE_DIR}/tools/doc/samba.md ${PROJECT_SOURCE_DIR}/tools/doc/smb.conf
         DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
+
+# Not where a package is being made: its own scripts do it then. prunefs.cmake is installed for them,
+# and to take it out again (-DACTION=remove).
+install(FILES ${PROJECT_SOURCE_DIR}/tools/prunefs.cmake
+        DESTINATION ${CMAKE_INSTALL_DATADIR}/emlfs)
+install(CODE "
+    if(\"\$ENV{DESTDIR}\" STREQUAL \"\" AND EXISTS /etc/updatedb.conf)
+        execute_process(COMMAND \"${CMAKE_COMMAND}\" -DACTION=add -DCONF=/etc/updatedb.conf
+                        -P \"${PROJECT_SOURCE_DIR}/tools/prunefs.cmake\" RESULT_VARIABLE result)
+        if(NOT result EQUAL 0)
+            message(WARNING \"updatedb.conf was not changed: see updatedb.md\")
+        endif()
+    endif()")

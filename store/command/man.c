@@ -133,6 +133,10 @@ static const struct man_item mount_options[] = {
      "nothing can be read."},
     {"account=UNIXNAME", "With auditor: who may enter; by itself the account that NAME is bound "
                          "to, or who mounts."},
+    {"debug",
+     "With -f: write each request of the kernel and its answer to standard error (number, kind, "
+     "inode, process), as libfuse does. It holds no names and nothing of the mail, and it is slow: "
+     "for finding out what a program asks."},
     {"setuid=USER,drop_privileges", "Options of mount.fuse3(8): run the mount process as USER "
                                     "without any capability."},
     {"nosuid, nodev, noexec", "Always on."},

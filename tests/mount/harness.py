@@ -242,12 +242,17 @@ class MountTest(unittest.TestCase):
     def setUpClass(cls):
         cls.site = Site()
         try:
+            cls.place(cls.site)
             cls.site.make()
             if cls.OPTIONS is not None:
                 cls.site.mount(cls.OPTIONS)
         except BaseException:
             cls.site.clean()
             raise
+
+    @classmethod
+    def place(cls, site):
+        """Where the archive is to be, if not beside its mount point."""
 
     @classmethod
     def tearDownClass(cls):

@@ -103,6 +103,30 @@ class Lifecycle(MountTest):
         self.assertEqual(mounts_at(self.site.mnt), [])
         process.stderr.close()
 
+    def test_debug(self):
+        """Every request is on standard error, without names and mail; only in the foreground."""
+        done = self.site.mount("rw,debug", check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("debug needs -f", done.stderr)
+        self.assertEqual(mounts_at(self.site.mnt), [])
+        log = os.path.join(self.site.top, "requests")
+        with open(log, "wb") as out:
+            process = subprocess.Popen([EMLFS, "mount", self.site.archive, self.site.mnt, "-f",
+                                        "-o", "debug"], stderr=out)
+        self.assertTrue(wait_until(lambda: mounts_at(self.site.mnt)))
+        paths = self.owner_files()
+        count = len(run_as("alice", lambda: [sha_of(path) for path in paths]))
+        process.send_signal(signal.SIGINT)
+        self.assertEqual(process.wait(timeout=20), 0)
+        with open(log, "rb") as stream:
+            text = stream.read()
+        for kind in (b"READDIRPLUS", b"GETATTR", b"RELEASE"):
+            self.assertIn(b"opcode: " + kind, text)
+        self.assertEqual(text.count(b"opcode: OPEN "), count)
+        self.assertEqual(count, 51)
+        for private in (b"findme", b"Message", b"alice", b".eml", b"Inbox"):
+            self.assertNotIn(private, text)
+
     def test_signals_end_it(self):
         for signo in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
             self.site.mount()

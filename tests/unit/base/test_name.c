@@ -240,7 +240,8 @@ static void test_tables(void **state)
     static const char *const litter[] = {
         "Thumbs.db",   "thumbs.DB",   ".Trash-1000",  ".~lock.a.odt#", "~$a.docx",
         "._x",         "lost+found",  "$RECYCLE.BIN", ".DS_Store",     ".Trash",
-        "autorun.inf", "desktop.ini", "RECYCLER",     "ehthumbs.db",   "System Volume Information"};
+        "autorun.inf", "desktop.ini", "RECYCLER",     "ehthumbs.db",   "System Volume Information",
+        ".localized",  ".hidden",     ".AppleDouble", "lost+FOUND",    ".metadata_never_index"};
     static const char *const neither[] = {
         "Inbox",      "Sent/2019", "Trash",  "",       "Presents",
         "autorunner", "~x",        ".emlfs", ".query", "2026-03-01 0913 a - b [000015].eml"};
