@@ -25,6 +25,7 @@ struct mount_options {
     bool acl;             /* system.posix_acl_access says each grant */
     bool xattr;           /* user.emlfs.* */
     bool retention_atime; /* atime=retention */
+    bool maildir;         /* layout=maildir: for IMAP servers */
     bool private_names;   /* hide the names of user archives from other accounts */
     bool warn_owner;      /* uid=, gid= or umask= was given: of no effect */
 };

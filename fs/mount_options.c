@@ -16,6 +16,7 @@ enum option_act {
     OPTION_ACL,
     OPTION_XATTR,
     OPTION_RETENTION_ATIME,
+    OPTION_MAILDIR,
 };
 
 /* name ends with '=': takes a value. With '*': any name that begins so. */
@@ -39,6 +40,7 @@ static const struct option_row option_table[] = {
     {"acl", OPTION_ACL},
     {"xattr", OPTION_XATTR},
     {"atime=retention", OPTION_RETENTION_ATIME},
+    {"layout=maildir", OPTION_MAILDIR},
     {"uid=", OPTION_OWNER},
     {"gid=", OPTION_OWNER},
     {"umask=", OPTION_OWNER},
@@ -147,6 +149,9 @@ static void option_apply(enum option_act act, struct mount_options *ret)
         break;
     case OPTION_RETENTION_ATIME:
         ret->retention_atime = true;
+        break;
+    case OPTION_MAILDIR:
+        ret->maildir = true;
         break;
     case OPTION_NO_SEARCHES:
         ret->no_searches = true;

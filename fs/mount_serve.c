@@ -160,6 +160,7 @@ static int server_view(struct server *server, struct emlfs_err *err)
         .private_names = options->private_names,
         .strict_root = options->strict_root,
         .retention_atime = options->retention_atime,
+        .layout = options->maildir ? EMLFS_LAYOUT_MAILDIR : EMLFS_LAYOUT_TREE,
         .acl = options->acl,
         .xattr = options->xattr,
         .status = server_status,
@@ -495,6 +496,7 @@ int mount_serve(struct mount_job *job)
     int code;
 
     harden_process();
+    server.fs.maildir = job->options.maildir;
     server.fs.acl = job->options.acl;
     server.fs.xattr = job->options.xattr;
     server.fs.read_only = job->options.read_only;

@@ -22,6 +22,9 @@
  *   bits 63-56 = 5, 31-0                Holds/NAME by the id of the hold
  *   bits 63-56 = 6, 31-0                .emlfs/due/DAY.txt: days since 1970
  *   bits 63-56 = 7, 55-40 store, 31-0   .emlfs/explain/ID: message
+ *   bits 63-56 = 8, 55-48 part, 31-0    of a maildir, cur (1), new (2), tmp (3): folder id
+ *   bits 63-56 = 9, 55-48 part, 47-32 user, 31-0   the same of a saved search by its id
+ *   bits 63-56 = 10, 31-0               the maildir of what lies in a user archive's top folder
  *   bits 63-62 = 01, bits 31-0          folder (and user archive) by folder id
  *   bit 63 = 1, 62-47 user, 46-32 store, 31-0 number   message in a user archive
  *
@@ -48,12 +51,27 @@
  * deleted and why. These files are made when they are opened and tell no size.
  *
  * Every call decides by subject, whatever the kernel's mode check said before.
+ *
+ * With EMLFS_LAYOUT_MAILDIR the same mail is shown to IMAP servers: each folder and each saved
+ * search is a maildir (cur, new, tmp), folders in folders are directories in directories, and
+ * nothing can be changed through it: EROFS, and never EPERM, which servers take for "a directory".
+ * Rights are asked as in the other layout; modes are the same without w. Messages are the same
+ * nodes; their names are made of date, id and size, and stay while the message stays in the folder.
+ * A user archive's folder that is called INBOX in any case is INBOX; where there is none, what lies
+ * directly in the user archive is, and otherwise that is Unfiled, if there is any. A folder or
+ * search whose name has a meaning of its own (cur, new, tmp, Unfiled) has a "_" before it, and one
+ * more where it begins with such. cur's mtime is another one after each message that came or went.
  */
 typedef uint64_t emlfs_node;
 #define EMLFS_NODE_ROOT 1u
 
 struct emlfs_view;
+enum emlfs_layout {
+    EMLFS_LAYOUT_TREE,
+    EMLFS_LAYOUT_MAILDIR,
+};
 struct emlfs_view_options {
+    enum emlfs_layout layout;
     struct emlfs_archive *archive;
     struct emlfs_bindings *bindings;
     struct emlfs_rules *rules;
@@ -193,7 +211,7 @@ void emlfs_view_file_free(struct emlfs_view_file *file);
 bool emlfs_view_node_message(emlfs_node node, struct emlfs_user_id *ret_user,
                              struct emlfs_msg_id *ret_id);
 emlfs_node emlfs_view_message_node(struct emlfs_user_id user, struct emlfs_msg_id id);
-/* True for a folder: what it lists was decided when it was opened. */
+/* True for a folder, and cur of one: what it lists was decided when it was opened. */
 bool emlfs_view_node_dir_shared(emlfs_node node);
 /* Is the listing the same for every caller who may open it, and may the kernel keep it? */
 bool emlfs_view_dir_shared(const struct emlfs_view_dir *dir);

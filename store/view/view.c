@@ -18,6 +18,7 @@
 
 #include "emlfs/feed.h"
 #include "view_govern.h"
+#include "view_maildir.h"
 #include "view_search.h"
 
 /* The archive's word after each commit. */
@@ -104,7 +105,7 @@ static int lookup_top(struct emlfs_view *view, const struct emlfs_subject *subje
         view_attr_fixed(view, VIEW_NODE_CONTROL, ret);
         return 0;
     }
-    if (strcmp(name, VIEW_HOLDS_NAME) == 0) {
+    if (strcmp(name, VIEW_HOLDS_NAME) == 0 && view->options.layout == EMLFS_LAYOUT_TREE) {
         const struct emlfs_target holds = {.kind = EMLFS_OBJECT_HOLDS};
 
         rc = view_check(view, subject, &holds, EMLFS_CALL_STAT, err);
@@ -276,6 +277,8 @@ int emlfs_view_lookup(struct emlfs_view *view, const struct emlfs_subject *subje
         return emlfs_err_set(err, ENAMETOOLONG, "view", "name too long");
     if (strlen(name) > EMLFS_NAME_MAX_BYTES && at.kind != VIEW_QUERIES)
         return emlfs_err_set(err, ENOENT, "view", "no such name");
+    if (view->options.layout == EMLFS_LAYOUT_MAILDIR && view_maildir_has(at.kind))
+        return view_maildir_lookup(view, subject, &at, name, ret, err);
     switch (at.kind) {
     case VIEW_ROOT:
         return lookup_top(view, subject, name, ret, err);
@@ -343,6 +346,10 @@ int emlfs_view_getattr(struct emlfs_view *view, const struct emlfs_subject *subj
     if (rc < 0)
         return rc;
     switch (at.kind) {
+    case VIEW_PART:
+    case VIEW_SAVED_PART:
+    case VIEW_TOP_BOX:
+        return view_maildir_getattr(view, &at, ret, err);
     case VIEW_FOLDER:
         return getattr_folder(view, at.folder, ret, err);
     case VIEW_MESSAGE:

@@ -17,6 +17,7 @@
 #include "emlfs/change.h"
 #include "emlfs/name.h"
 #include "view_govern.h"
+#include "view_maildir.h"
 #include "view_search.h"
 
 /* What a name in a folder stands for. */
@@ -241,7 +242,11 @@ int emlfs_view_mkdir(struct emlfs_view *view, const struct emlfs_subject *subjec
 {
     struct view_node at = view_node_decode(parent);
     struct view_attempt attempt = {.subject = subject, .call = EMLFS_CALL_MKDIR, .name = name};
-    int rc = attempt_begin(view, &at, &attempt, err);
+    int rc;
+
+    if (view->options.layout == EMLFS_LAYOUT_MAILDIR)
+        return view_maildir_refuse(view, subject, parent, err);
+    rc = attempt_begin(view, &at, &attempt, err);
 
     return rc < 0 ? rc : view_refused(view, &attempt, mkdir_in(view, &at, &attempt, ret, err));
 }
@@ -316,7 +321,11 @@ int emlfs_view_rmdir(struct emlfs_view *view, const struct emlfs_subject *subjec
 {
     struct view_node at = view_node_decode(parent);
     struct view_attempt attempt = {.subject = subject, .call = EMLFS_CALL_RMDIR, .name = name};
-    int rc = attempt_begin(view, &at, &attempt, err);
+    int rc;
+
+    if (view->options.layout == EMLFS_LAYOUT_MAILDIR)
+        return view_maildir_refuse(view, subject, parent, err);
+    rc = attempt_begin(view, &at, &attempt, err);
 
     return rc < 0 ? rc : view_refused(view, &attempt, rmdir_in(view, &at, &attempt, err));
 }
@@ -378,7 +387,11 @@ int emlfs_view_unlink(struct emlfs_view *view, const struct emlfs_subject *subje
 {
     struct view_node at = view_node_decode(parent);
     struct view_attempt attempt = {.subject = subject, .call = EMLFS_CALL_UNLINK, .name = name};
-    int rc = attempt_begin(view, &at, &attempt, err);
+    int rc;
+
+    if (view->options.layout == EMLFS_LAYOUT_MAILDIR)
+        return view_maildir_refuse(view, subject, parent, err);
+    rc = attempt_begin(view, &at, &attempt, err);
 
     return rc < 0 ? rc : view_refused(view, &attempt, unlink_in(view, &at, &attempt, err));
 }
@@ -539,8 +552,11 @@ int emlfs_view_rename(struct emlfs_view *view, const struct emlfs_subject *subje
     struct view_attempt attempt = {
         .subject = subject, .call = EMLFS_CALL_RENAME, .name = move->name};
     struct moving moving = {.view = view, .move = move, .attempt = &attempt};
-    int rc = attempt_begin(view, &from, &attempt, err);
+    int rc;
 
+    if (view->options.layout == EMLFS_LAYOUT_MAILDIR)
+        return view_maildir_refuse(view, subject, move->parent, err);
+    rc = attempt_begin(view, &from, &attempt, err);
     if (rc < 0)
         return rc;
     return view_refused(view, &attempt, rename_from(&moving, &from, &to, err));
@@ -586,8 +602,11 @@ int emlfs_view_refuse(struct emlfs_view *view, const struct emlfs_subject *subje
 {
     struct view_node at = view_node_decode(node);
     struct view_attempt attempt = {.subject = subject, .call = call};
-    int rc = attempt_begin(view, &at, &attempt, err);
+    int rc;
 
+    if (view->options.layout == EMLFS_LAYOUT_MAILDIR)
+        return view_maildir_refuse(view, subject, node, err);
+    rc = attempt_begin(view, &at, &attempt, err);
     if (rc < 0)
         return rc;
     if (at.kind == VIEW_MESSAGE)

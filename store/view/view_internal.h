@@ -26,6 +26,9 @@
 #define VIEW_TAG_HOLD (5ull << 56)
 #define VIEW_TAG_DUE_DAY (6ull << 56)
 #define VIEW_TAG_EXPLAINED (7ull << 56)
+#define VIEW_TAG_PART (8ull << 56)
+#define VIEW_TAG_SAVED_PART (9ull << 56)
+#define VIEW_TAG_TOP_BOX (10ull << 56)
 #define VIEW_TAG_MASK (0xffull << 56)
 
 enum view_kind {
@@ -48,15 +51,20 @@ enum view_kind {
     VIEW_HOLD,      /* Holds/NAME */
     VIEW_DUE_DAY,   /* .emlfs/due/DAY.txt */
     VIEW_EXPLAINED, /* .emlfs/explain/ID */
+    /* In a maildir: */
+    VIEW_PART,       /* cur, new or tmp of a folder */
+    VIEW_SAVED_PART, /* cur, new or tmp of a saved search */
+    VIEW_TOP_BOX,    /* what lies in a top folder, as a maildir */
 };
 
 /* A node id taken apart. */
 struct view_node {
     enum view_kind kind;
-    struct emlfs_folder_id folder; /* VIEW_FOLDER */
-    struct emlfs_user_id user;     /* VIEW_MESSAGE, VIEW_SEARCHES, VIEW_QUERIES, VIEW_SAVED */
+    struct emlfs_folder_id folder; /* VIEW_FOLDER, VIEW_PART, VIEW_TOP_BOX */
+    struct emlfs_user_id user;     /* VIEW_MESSAGE, VIEW_SEARCHES, VIEW_QUERIES, VIEW_SAVED... */
     struct emlfs_msg_id id;        /* VIEW_MESSAGE, VIEW_EXPLAINED */
-    uint32_t saved;                /* VIEW_SAVED; of VIEW_HOLD the hold, of VIEW_DUE_DAY the day */
+    uint32_t saved;                /* VIEW_SAVED...; the hold; of VIEW_DUE_DAY the day */
+    unsigned part;                 /* VIEW_PART, VIEW_SAVED_PART: VIEW_CUR... */
     emlfs_node text;               /* VIEW_QUERY: the node itself */
 };
 
@@ -123,6 +131,13 @@ emlfs_node view_saved_node(struct emlfs_user_id user, uint32_t saved);
 emlfs_node view_hold_node(uint32_t hold);
 emlfs_node view_due_node(uint32_t day);
 emlfs_node view_explained_node(struct emlfs_msg_id id);
+/* The directories of a maildir. */
+#define VIEW_CUR 1u
+#define VIEW_NEW 2u
+#define VIEW_TMP 3u
+emlfs_node view_part_node(struct emlfs_folder_id folder, unsigned part);
+emlfs_node view_saved_part_node(struct emlfs_user_id user, uint32_t saved, unsigned part);
+emlfs_node view_top_box_node(struct emlfs_folder_id top);
 /* Who owns folder; -ENOENT when there is none. */
 int view_owner_of(struct emlfs_view *view, struct emlfs_folder_id folder, struct view_owner *ret,
                   struct emlfs_err *err);

@@ -50,6 +50,9 @@ static void test_own(void **state)
     assert_false(options.acl || options.xattr || options.retention_atime);
     accept("acl,xattr,atime=retention", &options);
     assert_true(options.acl && options.xattr && options.retention_atime);
+    assert_false(options.maildir);
+    accept("layout=maildir", &options);
+    assert_true(options.maildir);
     accept("rw,ro", &options);
     assert_true(options.read_only && !options.read_write);
     accept("ro,rw,no_searches", &options);
