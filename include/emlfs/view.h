@@ -56,11 +56,12 @@
  * search is a maildir (cur, new, tmp), folders in folders are directories in directories, and
  * nothing can be changed through it: EROFS, and never EPERM, which servers take for "a directory".
  * Rights are asked as in the other layout; modes are the same without w. Messages are the same
- * nodes; their names are made of date, id and size, and stay while the message stays in the folder.
- * A user archive's folder that is called INBOX in any case is INBOX; where there is none, what lies
- * directly in the user archive is, and otherwise that is Unfiled, if there is any. A folder or
- * search whose name has a meaning of its own (cur, new, tmp, Unfiled) has a "_" before it, and one
- * more where it begins with such. cur's mtime is another one after each message that came or went.
+ * nodes; their names are made of archive time, id and size, and stay while the message stays in the
+ * folder. A user archive's folder that is called INBOX in any case is INBOX; where there is none,
+ * what lies directly in the user archive is, and otherwise that is Unfiled, if there is any. A
+ * folder or search whose name has a meaning of its own (cur, new, tmp, Unfiled) has a "_" before
+ * it, and one more where it begins with such. cur's mtime is another one after each message that
+ * came or went.
  */
 typedef uint64_t emlfs_node;
 #define EMLFS_NODE_ROOT 1u

@@ -49,6 +49,7 @@ int emlfs_view_new(const struct emlfs_view_options *options, struct emlfs_view *
         return emlfs_err_sys(err, -rc, "view", "no view");
     }
     pthread_mutex_init(&view->changed_lock, NULL);
+    pthread_mutex_init(&view->ahead.lock, NULL);
     *ret = view;
     return 0;
 }
@@ -59,6 +60,7 @@ void emlfs_view_free(struct emlfs_view *view)
         return;
     emlfs_archive_unwatch(view->options.archive, view_note_commit, view);
     pthread_mutex_destroy(&view->changed_lock);
+    pthread_mutex_destroy(&view->ahead.lock);
     view_queries_free(&view->queries);
     free(view);
 }

@@ -2,16 +2,19 @@
 /*
  * The layout for IMAP servers: maildirs.
  *
- * M1  The name of a message is a function of its entry: date, id, size. What comes before the colon
- *     stays as long as the message stays in the folder, so that a server keeps its UID. The virtual
- *     size (W=) is left out: the archive does not know how many lines end without CR, and a name
- *     that had it later would be another name.
- * M2  The time of cur differs after every change of what cur lists; the kernel does not keep it.
- * M3  tmp was looked at long after it changed, so that no server sets out to clean it.
- * M4  Nothing changes: EROFS, or what those get who may not see it; never EPERM.
- * M5  A name stands for one thing: what is shown under another name than its own is not found under
+ * M1  The name of a message is a function of its entry: when it was archived, id, size. What comes
+ *     before the colon stays as long as the message stays in the folder, so that a server keeps its
+ *     UID. Servers number messages in the order of their names, which is that of the archive: so
+ *     that who reads one after the other finds each beside the one before.
+ * M2  The virtual size (W=) is not in it: the archive does not know how many lines end without CR,
+ *     and a name that had it later would be another name.
+ * M3  The time of cur differs after every change of what cur lists; the kernel does not keep it.
+ * M4  tmp was looked at long after it changed, so that no server sets out to clean it.
+ * M5  Nothing changes: EROFS, or what those get who may not see it; never EPERM.
+ * M6  A name stands for one thing: what is shown under another name than its own is not found under
  *     its own.
  */
+#include <ctype.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -23,6 +26,8 @@
 #include "view_search.h"
 
 #define NS_PER_SEC 1000000000ll
+#define ID_DIGITS 14u            /* of a message id, hexadecimal */
+#define AHEAD_GAP 64u            /* of ids: what is looked up next is that near */
 #define TMP_IDLE_SEC (40 * 3600) /* servers clean a tmp that was not looked at for 36 hours */
 #define INBOX "INBOX"
 #define UNFILED "Unfiled"
@@ -92,8 +97,8 @@ void view_maildir_message_name(const struct emlfs_entry *entry,
 {
     /* Seen, whatever it was when it came: who has read it is known to the server. */
     (void)snprintf(ret_name, VIEW_MAILDIR_NAME_MAX,
-                   "%" PRId64 ".M%" PRIu64 ".emlfs,S=%" PRIu64 ":2,%s%s%sS",
-                   (int64_t)(entry->mtime_ns / NS_PER_SEC), entry->id.v, entry->size_bytes,
+                   "%" PRId64 ".M%014" PRIx64 ".emlfs,S=%" PRIu64 ":2,%s%s%sS",
+                   (int64_t)(entry->ctime_ns / NS_PER_SEC), entry->id.v, entry->size_bytes,
                    entry->flags & EMLFS_ENTRY_FLAGGED ? "F" : "",
                    entry->flags & EMLFS_ENTRY_FORWARDED ? "P" : "",
                    entry->flags & EMLFS_ENTRY_ANSWERED ? "R" : "");
@@ -104,13 +109,12 @@ static bool message_id_of(const char *name, struct emlfs_msg_id *ret)
 {
     const char *at = strstr(name, ".M");
     uint64_t id = 0;
+    unsigned digits = 0;
 
     if (!at)
         return false;
-    for (at += 2; *at >= '0' && *at <= '9'; at++)
-        if (__builtin_mul_overflow(id, 10u, &id) ||
-            __builtin_add_overflow(id, (uint64_t)(*at - '0'), &id))
-            return false;
+    for (at += 2; digits < ID_DIGITS && isxdigit((unsigned char)*at); at++, digits++)
+        id = id << 4 | (uint64_t)(*at <= '9' ? *at - '0' : (*at | 0x20) - 'a' + 10);
     ret->v = id;
     return id == emlfs_msg_id_make(emlfs_msg_id_store(*ret), emlfs_msg_id_number(*ret)).v &&
            emlfs_msg_id_store(*ret) != 0 && emlfs_msg_id_number(*ret) != 0;
@@ -134,9 +138,9 @@ static void attr_part(struct emlfs_attr *attr, emlfs_node node, unsigned part, i
 {
     attr->node = attr->st.st_ino = node;
     attr->shared = false;
-    attr->brief = part != VIEW_CUR; /* M2 */
+    attr->brief = part != VIEW_CUR; /* M3 */
     attr->st.st_mtim = attr->st.st_ctim = attr->st.st_atim = time_of(changed_ns);
-    if (part == VIEW_TMP) /* M3 */
+    if (part == VIEW_TMP) /* M4 */
         attr->st.st_atim.tv_sec += TMP_IDLE_SEC;
     view_maildir_brief(attr);
 }
@@ -322,7 +326,7 @@ static int lookup_fixed(struct emlfs_view *view, const struct view_node *at, con
     return name_is_nothing(err);
 }
 
-/* M5 */
+/* M6 */
 static int lookup_folder(struct emlfs_view *view, const struct view_node *at, const char *name,
                          struct emlfs_attr *ret, struct emlfs_err *err)
 {
@@ -359,6 +363,59 @@ static int lookup_in_folder(struct emlfs_view *view, const struct view_node *at,
     return rc == -ENOENT ? lookup_folder(view, at, name, ret, err) : rc;
 }
 
+/* True: *ret is the entry of id. Otherwise *ret_ahead: those after it will be asked for, too. */
+static bool ahead_has(struct view_ahead *ahead, const struct emlfs_entry_page *page, uint64_t epoch,
+                      bool *ret_ahead)
+{
+    bool found = false;
+
+    pthread_mutex_lock(&ahead->lock);
+    *ret_ahead = ahead->folder.v == page->folder.v && ahead->n &&
+                 page->after.v >= ahead->v[ahead->n - 1].id.v &&
+                 page->after.v - ahead->v[ahead->n - 1].id.v <= AHEAD_GAP;
+    for (unsigned i = 0; ahead->epoch == epoch && ahead->folder.v == page->folder.v && i < ahead->n;
+         i++)
+        if (ahead->v[i].id.v == page->after.v + 1) {
+            page->v[0] = ahead->v[i];
+            found = true;
+        }
+    pthread_mutex_unlock(&ahead->lock);
+    return found;
+}
+
+static void ahead_put(struct view_ahead *ahead, const struct emlfs_entry_page *page, uint64_t epoch)
+{
+    pthread_mutex_lock(&ahead->lock);
+    ahead->folder = page->folder;
+    ahead->epoch = epoch;
+    ahead->n = page->n;
+    memcpy(ahead->v, page->v, page->n * sizeof(*page->v));
+    pthread_mutex_unlock(&ahead->lock);
+}
+
+/* The entry of message id in folder; -ENOENT. */
+static int entry_get(struct emlfs_view *view, struct emlfs_folder_id folder, struct emlfs_msg_id id,
+                     struct emlfs_entry *ret, struct emlfs_err *err)
+{
+    struct emlfs_entry v[VIEW_AHEAD];
+    struct emlfs_entry_page page = {.folder = folder, .after = {id.v - 1}, .v = v, .max = 1};
+    const uint64_t epoch = atomic_load(&view->epoch);
+    bool ahead;
+    int rc;
+
+    if (!ahead_has(&view->ahead, &page, epoch, &ahead)) {
+        page.max = ahead ? VIEW_AHEAD : 1;
+        rc = emlfs_archive_entries(view->options.archive, &page, err);
+        if (rc < 0)
+            return view_errno(rc);
+        if (page.n == 0 || v[0].id.v != id.v)
+            return name_is_nothing(err);
+        ahead_put(&view->ahead, &page, epoch);
+    }
+    *ret = v[0];
+    return 0;
+}
+
 static int lookup_message(struct emlfs_view *view, const struct emlfs_subject *subject,
                           const struct view_node *at, const char *name, struct emlfs_attr *ret,
                           struct emlfs_err *err)
@@ -370,13 +427,9 @@ static int lookup_message(struct emlfs_view *view, const struct emlfs_subject *s
 
     if (at->part != VIEW_CUR || !message_id_of(name, &id))
         return name_is_nothing(err);
-    struct emlfs_entry_page page = {
-        .folder = at->folder, .after = {id.v - 1}, .v = &entry, .max = 1};
-    rc = emlfs_archive_entries(view->options.archive, &page, err);
+    rc = entry_get(view, at->folder, id, &entry, err);
     if (rc < 0)
-        return view_errno(rc);
-    if (page.n == 0 || entry.id.v != id.v)
-        return name_is_nothing(err);
+        return rc;
     view_maildir_message_name(&entry, shown);
     if (strcmp(shown, name) != 0)
         return name_is_nothing(err);

@@ -91,9 +91,10 @@ class ImapSite(Site):
             self.port = free.getsockname()[1]
 
     def users(self):
-        """The archive with everybody in it, who may log in."""
-        self.emlfs("init", self.archive, "--user", "anna")
-        for name in list(PEOPLE)[1:]:
+        """The archive with everybody in it, who may log in. Nobody of them administers: each
+        message that an administrator opens is recorded, durably, before it is shown."""
+        self.emlfs("init", self.archive, "--user", "keeper", "--unix-account", "nobody")
+        for name in PEOPLE:
             self.emlfs("user", "add", "-a", self.archive, name)
         for name in PEOPLE:
             secret = os.path.join(self.top, "secret")
@@ -103,7 +104,9 @@ class ImapSite(Site):
             os.unlink(secret)
 
     def configure(self, more=""):
-        os.symlink(shutil.which(EMLFS), self.helper)
+        """As shipped, with the paths of here, without TLS; more: further settings."""
+        if not os.path.lexists(self.helper):
+            os.symlink(shutil.which(EMLFS), self.helper)
         with open(os.path.join(SHIPPED, "dovecot.conf")) as stream:
             text = stream.read()
         for shipped, here in (("/usr/libexec/emlfs/checkpassword", self.helper),
@@ -117,9 +120,8 @@ class ImapSite(Site):
         with open(self.config, "w") as out:
             out.write("\n".join(lines) + OWN.format(top=self.top, port=self.port, replaced=more))
         shutil.copy(os.path.join(SHIPPED, "dovecot-acl"), os.path.join(self.top, "emlfs-acl"))
-        os.mkdir(self.state)
         for name, uid in PEOPLE.items():
-            os.mkdir(os.path.join(self.state, name), 0o700)
+            os.makedirs(os.path.join(self.state, name), 0o700, exist_ok=True)
             os.chown(os.path.join(self.state, name), uid, uid)
 
     def serve(self):
@@ -152,15 +154,20 @@ class ImapSite(Site):
             raise
         return client
 
+    def stop(self):
+        if not self.dovecot:
+            return
+        self.dovecot.send_signal(signal.SIGTERM)
+        try:
+            self.dovecot.wait(20)
+        except subprocess.TimeoutExpired:
+            self.dovecot.kill()
+            self.dovecot.wait()
+        self.dovecot.stderr.close()
+        self.dovecot = None
+
     def clean(self):
-        if self.dovecot:
-            self.dovecot.send_signal(signal.SIGTERM)
-            try:
-                self.dovecot.wait(20)
-            except subprocess.TimeoutExpired:
-                self.dovecot.kill()
-                self.dovecot.wait()
-            self.dovecot.stderr.close()
+        self.stop()
         super().clean()
 
 
