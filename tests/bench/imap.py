@@ -52,6 +52,7 @@ def plain_maildir(paths, where):
 class Bench:
     def __init__(self, site, out):
         self.site, self.out, self.rows = site, out, []
+        self.count = self.fetched = 0
 
     def tell(self, case, who, seconds, count):
         self.rows.append((case, who, seconds, count))
@@ -88,9 +89,11 @@ class Bench:
         client.logout()
         client = self.site.login(OWNER)
         self.timed("SELECT, again", who, client.select, name)
-        self.timed("SIZE, DATE", who, client.fetch, "1:*", "(RFC822.SIZE INTERNALDATE)")
-        self.timed("SIZE, DATE, again", who, client.fetch, "1:*", "(RFC822.SIZE INTERNALDATE)")
-        self.timed("ENVELOPE", who, client.fetch, "1:*", "(ENVELOPE)")
+        self.count = min(self.count, self.fetched)
+        some = f"1:{self.count}"
+        self.timed("SIZE, DATE", who, client.fetch, some, "(RFC822.SIZE INTERNALDATE)")
+        self.timed("SIZE, DATE, again", who, client.fetch, some, "(RFC822.SIZE INTERNALDATE)")
+        self.timed("ENVELOPE", who, client.fetch, some, "(ENVELOPE)")
         client.logout()
 
     def mbsync(self, who, name):
@@ -140,7 +143,7 @@ def run(options, site):
         os.chown(folder, PEOPLE[OWNER], PEOPLE[OWNER])
     site.mount("layout=maildir,no_searches")
     folder = {name: harness.run_as(OWNER, folder_of, site.mnt, name) for name in parts}
-    bench.count = options.sync
+    bench.fetched = options.fetch
     for who in (OURS, PLAIN):
         state = os.path.join(site.state, "%n")
         site.configure("" if who == OURS else
@@ -172,6 +175,7 @@ def main():
     parser.add_argument("--tools", required=True, help="where CMake built mkmail")
     parser.add_argument("--select", type=int, default=100000, help="messages of the large mailbox")
     parser.add_argument("--sync", type=int, default=10000, help="messages that mbsync gets")
+    parser.add_argument("--fetch", type=int, default=2000, help="of how many of them to ask more")
     parser.add_argument("--out", type=argparse.FileType("w"), default=os.devnull,
                         help="JSON lines go here")
     options = parser.parse_args()
