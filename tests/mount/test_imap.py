@@ -239,6 +239,32 @@ SyncState *
         self.assertTrue(all(name.endswith(":2,S") for name in names), names)
         client.store("1:40", "+FLAGS.SILENT", SEEN)
 
+    def test_everything_is_new_at_first(self):
+        client = self.login("bert")
+        self.select(client, "INBOX")
+        self.assertEqual(self.ok(client.search(None, "UNSEEN")), [b"1"])
+        done = command("doveadm", "-c", self.site.config, "flags", "add", "-u", "bert", SEEN,
+                       "mailbox", "*", "all")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        client.noop()
+        self.assertEqual(self.ok(client.search(None, "UNSEEN")), [b""])
+        self.ok(client.subscribe("INBOX"))
+        self.assertIn(b"INBOX", self.ok(client.lsub())[0])
+
+    def test_grants(self):
+        grant = ("-a", self.site.archive, "anna", "--user", "bert")
+        self.site.emlfs("privilege", "grant", *grant, "--grants", "read")
+        try:
+            self.assertEqual(run_as("bert", os.listdir, self.site.mnt), ["anna", "bert"])
+            cur = self.path("anna", "INBOX", "cur")
+            self.assertEqual(len(run_as("bert", os.listdir, cur)), len(self.mail["INBOX"]))
+            self.assertEqual(errno_as("bert", os.mkdir, self.path("anna", "x")), errno.EACCES)
+            self.assertIn(errno_as("carl", os.listdir, cur), (errno.ENOENT, errno.EACCES))
+            self.assertEqual(self.select(self.login(), "INBOX"), len(self.mail["INBOX"]))
+        finally:
+            self.site.emlfs("privilege", "revoke", *grant)
+        self.assertTrue(wait_until(lambda: errno_as("bert", os.listdir, cur) != 0))
+
     def test_changes_are_refused(self):
         before = self.archived()
         client = self.login()
