@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 
-from harness import EMLFS, Site, wait_until
+from harness import EMLFS, Site, mounts_at, wait_until
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SHIPPED = os.path.join(HERE, "..", "..", "tools", "doc")
@@ -79,11 +79,13 @@ def run_alone():
 
 
 class ImapSite(Site):
-    """An archive, mounted with layout=maildir, and Dovecot on a port of its own."""
+    """An archive, mounted with layout=maildir (and as a tree), and Dovecot on a port of its own."""
 
     def __init__(self):
         super().__init__()
         self.dovecot = None
+        self.tree = os.path.join(self.top, "tree")
+        os.mkdir(self.tree)
         self.state = os.path.join(self.top, "imap")
         self.helper = os.path.join(self.top, "checkpassword")
         with socket.socket() as free:
@@ -166,8 +168,14 @@ class ImapSite(Site):
         self.dovecot.stderr.close()
         self.dovecot = None
 
+    def mount_tree(self):
+        """The archive in its ordinary layout, too."""
+        self.emlfs("mount", self.archive, self.tree)
+
     def clean(self):
         self.stop()
+        if mounts_at(self.tree):
+            subprocess.run(["umount", "-l", self.tree], check=False)
         super().clean()
 
 

@@ -58,6 +58,7 @@ class ImapTest(unittest.TestCase):
         cls.site = site = ImapSite()
         try:
             cls.fill(site)
+            site.mount_tree()
             site.mount("layout=maildir")
             site.emlfs("search", "save", "-a", site.archive, "--user", "anna", "Number 7",
                        'subject:"number 7"', person="anna")
@@ -402,6 +403,37 @@ SyncState *
         finally:
             self.site.emlfs("user", "set", "-a", self.site.archive, "carl", "--unix-account",
                             "carl")
+
+    # ---- beside the tree
+
+    def test_same_messages(self):
+        def inodes(folder):
+            return {os.stat(os.path.join(folder, name)).st_ino for name in os.listdir(folder)
+                    if os.path.isfile(os.path.join(folder, name))}
+        for shown, real in (("INBOX", "Inbox"), ("Projects/_cur", "Projects/cur"),
+                            ("Unfiled", "")):
+            self.assertEqual(run_as("anna", inodes, self.path("anna", shown, "cur")),
+                             run_as("anna", inodes, os.path.join(self.site.tree, "anna", real)))
+
+    def test_changes_through_the_tree(self):
+        inbox = os.path.join(self.site.tree, "bert", "INBOX")
+        put(os.path.join(self.site.source, "moved"), [300, 301])
+        self.load("bert", os.path.join(self.site.source, "moved"), "/INBOX")
+        client, other = self.login("bert"), self.login("bert")
+        count = self.select(client, "INBOX")
+        name = next(n for n in run_as("bert", os.listdir, inbox) if "number 300" in n)
+        run_as("bert", os.mkdir, os.path.join(inbox, "Moved"))
+        run_as("bert", os.rename, os.path.join(inbox, name), os.path.join(inbox, "Moved", name))
+        client.noop()
+        self.assertEqual(len(client.response("EXPUNGE")[1]), 1)
+        self.assertEqual(self.select(client, "INBOX"), count - 1)
+        self.assertTrue(wait_until(lambda: "INBOX/Moved" in self.names(other)))
+        self.assertEqual(self.select(other, "INBOX/Moved"), 1)
+        run_as("bert", os.rename, os.path.join(inbox, "Moved"), os.path.join(inbox, "Again"))
+        self.assertTrue(wait_until(lambda: "INBOX/Again" in self.names(client), 20))
+        self.assertEqual(self.select(client, "INBOX/Again"), 1)
+        self.assertTrue(wait_until(
+            lambda: errno_as("bert", os.stat, self.path("bert", "INBOX", "Moved")) != 0, 20))
 
     # ---- new mail
 

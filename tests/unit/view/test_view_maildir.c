@@ -152,7 +152,7 @@ static int setup(void **state)
         emlfs_user_add(f->archive, NULL, &(struct emlfs_user_new){"bob", "bin", 0}, &f->bob, &err),
         &err);
     emlfs_bindings_refresh(f->bindings);
-    f->rules = rules_new(f->archive, f->bindings, false);
+    f->rules = rules_new(f->archive, f->bindings);
     check(emlfs_saved_open(f->archive, &f->saved, &err), &err);
     f->index = (struct emlfs_index){.step = 7, .high = MESSAGES, .indexed = MESSAGES};
     f->inbox = folder_new(f, f->alice.archive, "iNbOx");
