@@ -145,13 +145,6 @@ emlfs_node view_saved_node(struct emlfs_user_id user, uint32_t saved);
 emlfs_node view_hold_node(uint32_t hold);
 emlfs_node view_due_node(uint32_t day);
 emlfs_node view_explained_node(struct emlfs_msg_id id);
-/* The directories of a maildir. */
-#define VIEW_CUR 1u
-#define VIEW_NEW 2u
-#define VIEW_TMP 3u
-emlfs_node view_part_node(struct emlfs_folder_id folder, unsigned part);
-emlfs_node view_saved_part_node(struct emlfs_user_id user, uint32_t saved, unsigned part);
-emlfs_node view_top_box_node(struct emlfs_folder_id top);
 /* Who owns folder; -ENOENT when there is none. */
 int view_owner_of(struct emlfs_view *view, struct emlfs_folder_id folder, struct view_owner *ret,
                   struct emlfs_err *err);

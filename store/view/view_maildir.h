@@ -8,6 +8,14 @@
 
 #define VIEW_MAILDIR_NAME_MAX 256u /* of any name in it, with the NUL */
 
+/* The directories of a maildir: view_node.c. */
+#define VIEW_CUR 1u
+#define VIEW_NEW 2u
+#define VIEW_TMP 3u
+emlfs_node view_part_node(struct emlfs_folder_id folder, unsigned part);
+emlfs_node view_saved_part_node(struct emlfs_user_id user, uint32_t saved, unsigned part);
+emlfs_node view_top_box_node(struct emlfs_folder_id top);
+
 /* Does this layout have names of its own below a directory of this kind? */
 bool view_maildir_has(enum view_kind kind);
 int view_maildir_lookup(struct emlfs_view *view, const struct emlfs_subject *subject,

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "emlfs/stores.h"
-#include "view_internal.h"
+#include "view_maildir.h"
 
 #define NODE_TAG_FOLDER (1ull << 62)
 #define NODE_TAG_MESSAGE (1ull << 63)

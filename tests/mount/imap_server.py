@@ -18,7 +18,7 @@ from harness import EMLFS, Site, mounts_at, wait_until
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SHIPPED = os.path.join(HERE, "..", "..", "tools", "doc")
-PEOPLE = {"anna": 60001, "bert": 60002, "carl": 60003}
+PEOPLE = {"anna": 60001, "bert": 60002, "carl": 60003, "dora": 60004, "emil": 60005}
 PASSWORDS = {name: f"Correct-horse {uid % 100} stable" for name, uid in PEOPLE.items()}
 ALONE = "EMLFS_IMAP_ALONE"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The layout for IMAP servers, beside the tree over the same archive. */
-#include "../../../store/view/view_internal.h"
+#include "../../../store/view/view_maildir.h"
 #include "view_test.h"
 
 #include "emlfs/change.h"
