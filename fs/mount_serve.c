@@ -273,6 +273,9 @@ static int server_mount_ask(void *arg, const struct emlfs_subject *subject,
     if (rc == 0)
         rc = may_mount(server, subject, err);
     if (rc == 0)
+        rc = mount_scope_find(&server->shared, &joining->job.options.scope, subject,
+                              &(struct emlfs_view_scope){.store_no = 0}, err);
+    if (rc == 0)
         rc = joining_add(server, joining, err);
     if (rc < 0)
         free(joining);

@@ -525,7 +525,7 @@ int view_maildir_lookup(struct emlfs_view *view, const struct emlfs_subject *sub
 int view_maildir_refuse(struct emlfs_view *view, const struct emlfs_subject *subject,
                         emlfs_node node, struct emlfs_err *err)
 {
-    struct view_node at = view_node_decode(node);
+    struct view_node at = view_node_at(view, node);
     struct view_attempt attempt = {.subject = subject, .folder = at.folder};
     int rc;
 

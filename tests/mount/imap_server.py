@@ -30,6 +30,8 @@ info_log_path = {top}/info.log
 instance_name = emlfs-test
 listen = 127.0.0.1
 ssl = no
+default_vsz_limit = 0
+import_environment = $import_environment ASAN_OPTIONS LSAN_OPTIONS
 disable_plaintext_auth = no
 {replaced}
 auth_failure_delay = 0

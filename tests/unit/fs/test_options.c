@@ -51,6 +51,8 @@ static void test_own(void **state)
     accept("acl,xattr,atime=retention", &options);
     assert_true(options.acl && options.xattr && options.retention_atime);
     assert_false(options.maildir);
+    refuse("layout=maildir,user=alice", "layout=maildir");
+    refuse("store=x,layout=maildir", "layout=maildir");
     accept("layout=maildir", &options);
     assert_true(options.maildir);
     accept("rw,ro", &options);
