@@ -46,15 +46,17 @@ int emlfs_view_new(const struct emlfs_view_options *options, struct emlfs_view *
         return rc;
     }
     rc = view_queries_init(&view->queries);
+    if (rc == 0 && options->layout == EMLFS_LAYOUT_MAILDIR)
+        rc = (view->ahead = view_ahead_new()) ? 0 : -ENOMEM;
     if (rc == 0)
         rc = emlfs_archive_watch(options->archive, view_note_commit, view);
     if (rc < 0) {
+        view_ahead_free(view->ahead);
         view_queries_free(&view->queries);
         free(view);
         return emlfs_err_sys(err, -rc, "view", "no view");
     }
     pthread_mutex_init(&view->changed_lock, NULL);
-    pthread_mutex_init(&view->ahead.lock, NULL);
     *ret = view;
     return 0;
 }
@@ -65,7 +67,7 @@ void emlfs_view_free(struct emlfs_view *view)
         return;
     emlfs_archive_unwatch(view->options.archive, view_note_commit, view);
     pthread_mutex_destroy(&view->changed_lock);
-    pthread_mutex_destroy(&view->ahead.lock);
+    view_ahead_free(view->ahead);
     view_queries_free(&view->queries);
     free(view);
 }

@@ -109,19 +109,6 @@ struct view_stranger {
 };
 
 /*
- * In a maildir: the entries of folder read last, as they were at epoch. Servers look messages up
- * one after the other, and one entry costs as much as a stretch of them.
- */
-#define VIEW_AHEAD 32u
-struct view_ahead {
-    pthread_mutex_t lock; /* guards all below; a leaf */
-    struct emlfs_folder_id folder;
-    uint64_t epoch;
-    unsigned n;
-    struct emlfs_entry v[VIEW_AHEAD];
-};
-
-/*
  * owners: direct-mapped by folder id; each slot holds id << 32 | user << 1 | top in one word, so it
  * is read and written without a lock. A folder never changes its user.
  * readers: message readers that live on between two reads; above a limit none is kept.
@@ -137,7 +124,7 @@ struct emlfs_view {
     pthread_mutex_t changed_lock; /* guards all below; a leaf */
     struct view_changed changed[VIEW_CHANGED_USERS];
     struct view_stranger strangers[VIEW_STRANGERS];
-    struct view_ahead ahead;
+    struct view_ahead *ahead; /* view_maildir.c's; NULL in a tree */
 };
 
 struct view_node view_node_decode(emlfs_node node);

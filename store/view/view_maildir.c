@@ -17,6 +17,7 @@
 #include <ctype.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -34,6 +35,36 @@
 #define POSITION_FIRST_PART 3u
 #define POSITION_TOP_BOX 6u
 #define POSITION_SEARCHES 7u
+
+/*
+ * The entries of folder read last, as they were at epoch. Servers look messages up
+ * one after the other, and one entry costs as much as a stretch of them.
+ */
+#define VIEW_AHEAD 32u
+struct view_ahead {
+    pthread_mutex_t lock; /* guards all below; a leaf */
+    struct emlfs_folder_id folder;
+    uint64_t epoch;
+    unsigned n;
+    struct emlfs_entry v[VIEW_AHEAD];
+};
+
+struct view_ahead *view_ahead_new(void)
+{
+    struct view_ahead *ahead = calloc(1, sizeof(*ahead));
+
+    if (ahead)
+        pthread_mutex_init(&ahead->lock, NULL);
+    return ahead;
+}
+
+void view_ahead_free(struct view_ahead *ahead)
+{
+    if (!ahead)
+        return;
+    pthread_mutex_destroy(&ahead->lock);
+    free(ahead);
+}
 
 static const char *const part_names[] = {
     [VIEW_CUR] = "cur", [VIEW_NEW] = "new", [VIEW_TMP] = "tmp"};
@@ -403,14 +434,14 @@ static int entry_get(struct emlfs_view *view, struct emlfs_folder_id folder, str
     bool ahead;
     int rc;
 
-    if (!ahead_has(&view->ahead, &page, epoch, &ahead)) {
+    if (!ahead_has(view->ahead, &page, epoch, &ahead)) {
         page.max = ahead ? VIEW_AHEAD : 1;
         rc = emlfs_archive_entries(view->options.archive, &page, err);
         if (rc < 0)
             return view_errno(rc);
         if (page.n == 0 || v[0].id.v != id.v)
             return name_is_nothing(err);
-        ahead_put(&view->ahead, &page, epoch);
+        ahead_put(view->ahead, &page, epoch);
     }
     *ret = v[0];
     return 0;

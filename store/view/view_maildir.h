@@ -16,6 +16,10 @@ emlfs_node view_part_node(struct emlfs_folder_id folder, unsigned part);
 emlfs_node view_saved_part_node(struct emlfs_user_id user, uint32_t saved, unsigned part);
 emlfs_node view_top_box_node(struct emlfs_folder_id top);
 
+/* NULL: no memory. */
+struct view_ahead *view_ahead_new(void);
+void view_ahead_free(struct view_ahead *ahead);
+
 /* Does this layout have names of its own below a directory of this kind? */
 bool view_maildir_has(enum view_kind kind);
 int view_maildir_lookup(struct emlfs_view *view, const struct emlfs_subject *subject,
