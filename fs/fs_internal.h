@@ -38,6 +38,7 @@ struct fs {
     struct fs_staging *staging;   /* NULL: nothing can be written into this mount */
     struct fs_log *log;
     struct emlfs_folder_id root; /* the folder that is the root; 0: the archive */
+    bool maildir;                /* -o layout=maildir: nobody asks for attributes in listings */
     bool acl, xattr;             /* which extended attributes there are: -o acl, -o xattr */
     double archive_name_sec;     /* how long the name of a user archive is cached: 0 with -o
                                     private_names */

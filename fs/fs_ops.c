@@ -46,6 +46,8 @@ static void ops_init(void *userdata, struct fuse_conn_info *conn)
 
     conn->want &= ~(unwanted | FUSE_CAP_POSIX_ACL);
     conn->want |= wanted & conn->capable;
+    if (fs->maildir)
+        conn->want &= ~(unsigned)FUSE_CAP_READDIRPLUS;
     if (fs->acl)
         conn->want |= FUSE_CAP_POSIX_ACL & conn->capable;
     conn->max_read = FS_READ_MAX_BYTES; /* must equal the mount option */

@@ -40,6 +40,7 @@ struct mount_options {
     bool xattr;           /* user.emlfs.* */
     bool retention_atime; /* atime=retention */
     bool debug;           /* write each request to stderr */
+    bool maildir;         /* layout=maildir: for IMAP servers */
     bool private_names;   /* hide the names of user archives from other accounts */
     bool warn_owner;      /* uid=, gid= or umask= was given: of no effect */
 };

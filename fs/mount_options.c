@@ -17,6 +17,7 @@ enum option_act {
     OPTION_XATTR,
     OPTION_RETENTION_ATIME,
     OPTION_DEBUG,
+    OPTION_MAILDIR,
     OPTION_USER, /* from here on, with a value: what part of the archive */
     OPTION_FOLDER,
     OPTION_STORE,
@@ -46,6 +47,7 @@ static const struct option_row option_table[] = {
     {"xattr", OPTION_XATTR},
     {"atime=retention", OPTION_RETENTION_ATIME},
     {"debug", OPTION_DEBUG},
+    {"layout=maildir", OPTION_MAILDIR},
     {"user=", OPTION_USER},
     {"archive_user=", OPTION_USER}, /* mount(8) takes user= for itself */
     {"folder=", OPTION_FOLDER},
@@ -163,6 +165,9 @@ static void option_apply(enum option_act act, struct mount_options *ret)
     case OPTION_DEBUG:
         ret->debug = true;
         break;
+    case OPTION_MAILDIR:
+        ret->maildir = true;
+        break;
     case OPTION_NO_SEARCHES:
         ret->no_searches = true;
         break;
@@ -253,6 +258,11 @@ int mount_options_parse(const char *text, struct mount_options *ret, struct emlf
     }
     if (ret->scope.account[0] && !ret->scope.auditor[0])
         return emlfs_err_set(err, EINVAL, "mount", "account= goes with auditor=");
+    if (ret->maildir && (ret->scope.user[0] || ret->scope.folder[0] || ret->scope.store[0] ||
+                         ret->scope.auditor[0]))
+        return emlfs_err_set(err, EINVAL, "mount",
+                             "layout=maildir shows the whole archive: not with user=, folder=, "
+                             "store= or auditor=");
     ret->read_only |= ret->scope.auditor[0] != '\0';
     return 0;
 }

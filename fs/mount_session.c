@@ -270,6 +270,7 @@ static int session_view(struct mount_session *session, struct emlfs_err *err)
 {
     const struct mount_options *options = &session->job.options;
     struct emlfs_view_options view = {
+        .layout = options->maildir ? EMLFS_LAYOUT_MAILDIR : EMLFS_LAYOUT_TREE,
         .scope = session->scope,
         .archive = session->fs.archive,
         .bindings = session->fs.bindings,
@@ -387,9 +388,10 @@ int mount_session_new(const struct mount_session_start *start, struct mount_sess
     session->since_sec = time(NULL);
     session->life_fd = -1;
     session->wake_fd = start->wake_fd;
+    session->fs.maildir = options->maildir;
     session->fs.acl = options->acl;
     session->fs.xattr = options->xattr;
-    if (options->read_only || options->scope.store[0])
+    if (options->read_only || options->maildir || options->scope.store[0])
         session->fs.staging = NULL;
     session->fs.archive_name_sec = options->private_names ? 0.0 : FS_CACHE_SEC;
     rc = session_begin(session, err);

@@ -73,7 +73,7 @@ void fs_stage_free(struct fs_stage *stage);
 /* ---- names and nodes */
 
 /* Bits 63-56 of the nodes of staged files (view.h); below it a number that is not used twice. */
-#define FS_STAGE_TAG (8ull << 56)
+#define FS_STAGE_TAG (15ull << 56)
 static inline bool fs_stage_is(emlfs_node node)
 {
     return (node & (0xffull << 56)) == FS_STAGE_TAG;

@@ -11,6 +11,12 @@ add_custom_command(OUTPUT ${manual} ${completion}
 add_custom_target(emlfs_documents ALL DEPENDS ${manual} ${completion})
 
 install(TARGETS emlfs RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+# Dovecot runs the program by another name, to check passwords.
+file(RELATIVE_PATH program ${CMAKE_INSTALL_FULL_LIBEXECDIR}/emlfs ${CMAKE_INSTALL_FULL_BINDIR}/emlfs)
+install(CODE "
+    set(place \"\$ENV{DESTDIR}${CMAKE_INSTALL_FULL_LIBEXECDIR}/emlfs\")
+    file(MAKE_DIRECTORY \"\${place}\")
+    file(CREATE_LINK ${program} \"\${place}/checkpassword\" SYMBOLIC)")
 install(FILES ${manual} DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 install(FILES ${PROJECT_SOURCE_DIR}/tools/doc/emlfs-query.7
         DESTINATION ${CMAKE_INSTALL_MANDIR}/man7)
@@ -19,6 +25,8 @@ install(FILES ${completion} DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion
 install(FILES ${PROJECT_SOURCE_DIR}/tools/doc/updatedb.md ${PROJECT_SOURCE_DIR}/tools/doc/fstab.md
               ${PROJECT_SOURCE_DIR}/tools/doc/mnt-mail.mount
               ${PROJECT_SOURCE_DIR}/tools/doc/samba.md ${PROJECT_SOURCE_DIR}/tools/doc/smb.conf
+              ${PROJECT_SOURCE_DIR}/tools/doc/imap.md ${PROJECT_SOURCE_DIR}/tools/doc/dovecot.conf
+              ${PROJECT_SOURCE_DIR}/tools/doc/dovecot-acl
         DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 

@@ -130,6 +130,8 @@ int main(int argc, char **argv)
     if (argc > 0 && strcmp(argv[0], "emlfs-worker") == 0)
         return emlfs_worker_main();
     (void)setlocale(LC_CTYPE, "C.UTF-8");
+    if (argc > 0 && strcmp(basename(argv[0]), "checkpassword") == 0)
+        return checkpassword_main(argc, argv);
     (void)signal(SIGPIPE, SIG_IGN);
     if (emlfs_cli_parse(argc, argv, &cli, &err) < 0)
         code = usage_complain(&cli, &err);

@@ -95,4 +95,8 @@ int exit_code(int r, uint64_t findings);
 
 int import_run(const struct emlfs_cli *cli);
 
+/* ---- checkpassword.c: the program by its other name; returns its exit code */
+
+int checkpassword_main(int argc, char **argv);
+
 #endif

@@ -22,7 +22,10 @@
  *   bits 63-56 = 5, 31-0                Holds/NAME by the id of the hold
  *   bits 63-56 = 6, 31-0                .emlfs/due/DAY.txt: days since 1970
  *   bits 63-56 = 7, 55-40 store, 31-0   .emlfs/explain/ID: message
- *   bits 63-56 = 8, below a number      a file that is being written: fs/stage.h; none of the view
+ *   bits 63-56 = 8, 55-48 part, 31-0    of a maildir, cur (1), new (2), tmp (3): folder id
+ *   bits 63-56 = 9, 55-48 part, 47-32 user, 31-0   the same of a saved search by its id
+ *   bits 63-56 = 10, 31-0               the maildir of what lies in a user archive's top folder
+ *   bits 63-56 = 15, below a number     a file that is being written: fs/stage.h; none of the view
  *   bits 63-62 = 01, bits 31-0          folder (and user archive) by folder id
  *   bit 63 = 1, 62-47 user, 46-32 store, 31-0 number   message in a user archive
  *
@@ -49,6 +52,17 @@
  * deleted and why. These files are made when they are opened and tell no size.
  *
  * Every call decides by subject, whatever the kernel's mode check said before.
+ *
+ * With EMLFS_LAYOUT_MAILDIR the same mail is shown to IMAP servers: each folder and each saved
+ * search is a maildir (cur, new, tmp), folders in folders are directories in directories, and
+ * nothing can be changed through it: EROFS, and never EPERM, which servers take for "a directory".
+ * Rights are asked as in the other layout; modes are the same without w. Messages are the same
+ * nodes; their names are made of archive time, id and size, and stay while the message stays in the
+ * folder. A user archive's folder that is called INBOX in any case is INBOX; where there is none,
+ * what lies directly in the user archive is, and otherwise that is Unfiled, if there is any. A
+ * folder or search whose name has a meaning of its own (cur, new, tmp, Unfiled) has a "_" before
+ * it, and one more where it begins with such. cur's mtime is another one after each message that
+ * came or went.
  */
 typedef uint64_t emlfs_node;
 #define EMLFS_NODE_ROOT 1u
@@ -72,7 +86,12 @@ struct emlfs_view_scope {
 };
 
 struct emlfs_view;
+enum emlfs_layout {
+    EMLFS_LAYOUT_TREE,
+    EMLFS_LAYOUT_MAILDIR,
+};
 struct emlfs_view_options {
+    enum emlfs_layout layout;
     struct emlfs_archive *archive;
     struct emlfs_bindings *bindings;
     struct emlfs_rules *rules;
@@ -89,7 +108,7 @@ struct emlfs_view_options {
     int (*status)(void *arg, struct emlfs_buf *ret_json);
     void *status_arg;
 };
-/* ENOENT: no such folder as the root. */
+/* ENOENT: no such folder as the root. EINVAL: maildirs of a scope. */
 int emlfs_view_new(const struct emlfs_view_options *options, struct emlfs_view **ret,
                    struct emlfs_err *err);
 void emlfs_view_free(struct emlfs_view *view);
@@ -227,7 +246,7 @@ void emlfs_view_file_free(struct emlfs_view_file *file);
 bool emlfs_view_node_message(emlfs_node node, struct emlfs_user_id *ret_user,
                              struct emlfs_msg_id *ret_id);
 emlfs_node emlfs_view_message_node(struct emlfs_user_id user, struct emlfs_msg_id id);
-/* True for a folder: what it lists was decided when it was opened. */
+/* True for a folder, and cur of one: what it lists was decided when it was opened. */
 bool emlfs_view_node_dir_shared(emlfs_node node);
 /* The folder behind a node; false for other nodes. */
 bool emlfs_view_node_folder(emlfs_node node, struct emlfs_folder_id *ret);

@@ -118,6 +118,7 @@ static const struct {
     {"user password", "old-password", "NAME", NULL},
     {"user password", "password", "clear", NULL},
     {"privilege access", "password", "SWITCH", "on"},
+    {"login", "password", "lookup", NULL},
 };
 
 bool emlfs_args_secret_wanted(const struct emlfs_command *command, const struct emlfs_arg *secret,

@@ -29,6 +29,7 @@ int emlfs_run_recover(struct emlfs_call *call, struct emlfs_err *err);
 
 int emlfs_run_user_set(struct emlfs_call *call, struct emlfs_err *err);
 int emlfs_run_user_password(struct emlfs_call *call, struct emlfs_err *err);
+int emlfs_run_login(struct emlfs_call *call, struct emlfs_err *err);
 int emlfs_run_privilege_list(struct emlfs_call *call, struct emlfs_err *err);
 int emlfs_run_privilege_set(struct emlfs_call *call, struct emlfs_err *err);
 int emlfs_run_privilege_grant(struct emlfs_call *call, struct emlfs_err *err);

@@ -109,6 +109,8 @@ static const struct man_item mount_options[] = {
     {"atime=retention", "Show as access time of a message the earliest date on which it may be "
                         "deleted, as WORM storage does, instead of the "
                         "message's date; 1970 where none is set."},
+    {"layout=maildir", "Show each folder and saved search as a maildir for an IMAP server, which "
+                       "cannot change anything through it; see imap.md."},
     {"noprefetch", "Do not push the next messages of a folder that is read in order into the page "
                    "cache."},
     {"archive_user=NAME (or user=NAME)",

@@ -237,6 +237,16 @@ const struct emlfs_command emlfs_commands[] = {
      .right = EMLFS_RIGHT_ANYONE,
      .flags = EMLFS_COMMAND_ARCHIVE | EMLFS_COMMAND_WRITES,
      .run = emlfs_run_user_password},
+    {.name = "login",
+     .summary = "check an archive user's password",
+     .help = "What the IMAP server's checkpassword asks: is it the password, and which account "
+             "reads the user's mail.",
+     .args = emlfs_args_login,
+     .right = EMLFS_RIGHT_ANYONE,
+     .flags =
+         EMLFS_COMMAND_ARCHIVE | EMLFS_COMMAND_WRITES | EMLFS_COMMAND_ONE | EMLFS_COMMAND_HIDDEN,
+     .fields = "result,name,uid,gid,home",
+     .run = emlfs_run_login},
     {.name = "user rename",
      .summary = "rename an archive user and the user archive",
      .help = "The Unix account stays bound as it was. MailStore calls this: RenameUser.",

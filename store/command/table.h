@@ -8,6 +8,7 @@
 extern const struct emlfs_arg emlfs_args_user_add[];
 extern const struct emlfs_arg emlfs_args_user_set[];
 extern const struct emlfs_arg emlfs_args_user_password[];
+extern const struct emlfs_arg emlfs_args_login[];
 extern const struct emlfs_arg emlfs_args_privilege_list[];
 extern const struct emlfs_arg emlfs_args_privilege_set[];
 extern const struct emlfs_arg emlfs_args_privilege_grant[];

@@ -64,6 +64,15 @@ const struct emlfs_arg emlfs_args_user_password[] = {
 
 /* ---- privileges */
 
+const struct emlfs_arg emlfs_args_login[] = {
+    {"NAME", 0, EMLFS_ARG_TEXT, REQ | POS, NULL, "archive user"},
+    {"lookup", 0, EMLFS_ARG_FLAG, 0, NULL, "only tell about the user (root and the IMAP server)"},
+    {"password-file", 0, EMLFS_ARG_PATH, 0, "FILE",
+     "read the password from the first line of FILE (-: standard input) instead of asking"},
+    {"password", 0, EMLFS_ARG_TEXT, SECRET, NULL, "Password"},
+    END,
+};
+
 const struct emlfs_arg emlfs_args_privilege_list[] = {
     {"user", 'u', EMLFS_ARG_TEXT, 0, "NAME", "only those of this archive user"},
     END,

@@ -18,6 +18,7 @@
 
 #include "emlfs/feed.h"
 #include "view_govern.h"
+#include "view_maildir.h"
 #include "view_search.h"
 
 /* The archive's word after each commit. */
@@ -45,9 +46,12 @@ int emlfs_view_new(const struct emlfs_view_options *options, struct emlfs_view *
         return rc;
     }
     rc = view_queries_init(&view->queries);
+    if (rc == 0 && options->layout == EMLFS_LAYOUT_MAILDIR)
+        rc = (view->ahead = view_ahead_new()) ? 0 : -ENOMEM;
     if (rc == 0)
         rc = emlfs_archive_watch(options->archive, view_note_commit, view);
     if (rc < 0) {
+        view_ahead_free(view->ahead);
         view_queries_free(&view->queries);
         free(view);
         return emlfs_err_sys(err, -rc, "view", "no view");
@@ -63,6 +67,7 @@ void emlfs_view_free(struct emlfs_view *view)
         return;
     emlfs_archive_unwatch(view->options.archive, view_note_commit, view);
     pthread_mutex_destroy(&view->changed_lock);
+    view_ahead_free(view->ahead);
     view_queries_free(&view->queries);
     free(view);
 }
@@ -109,7 +114,8 @@ static int lookup_top(struct emlfs_view *view, const struct emlfs_subject *subje
         view_attr_fixed(view, VIEW_NODE_CONTROL, ret);
         return 0;
     }
-    if (strcmp(name, VIEW_HOLDS_NAME) == 0 && view_scope_has_control(view)) {
+    if (strcmp(name, VIEW_HOLDS_NAME) == 0 && view_scope_has_control(view) &&
+        view->options.layout == EMLFS_LAYOUT_TREE) {
         const struct emlfs_target holds = {.kind = EMLFS_OBJECT_HOLDS};
 
         rc = view_check(view, subject, &holds, EMLFS_CALL_STAT, err);
@@ -285,6 +291,8 @@ int emlfs_view_lookup(struct emlfs_view *view, const struct emlfs_subject *subje
         return emlfs_err_set(err, ENAMETOOLONG, "view", "name too long");
     if (strlen(name) > EMLFS_NAME_MAX_BYTES && at.kind != VIEW_QUERIES)
         return emlfs_err_set(err, ENOENT, "view", "no such name");
+    if (view->options.layout == EMLFS_LAYOUT_MAILDIR && view_maildir_has(at.kind))
+        return view_maildir_lookup(view, subject, &at, name, ret, err);
     switch (at.kind) {
     case VIEW_ROOT:
         return lookup_top(view, subject, name, ret, err);
@@ -356,6 +364,10 @@ int emlfs_view_getattr(struct emlfs_view *view, const struct emlfs_subject *subj
     if (rc < 0)
         return rc;
     switch (at.kind) {
+    case VIEW_PART:
+    case VIEW_SAVED_PART:
+    case VIEW_TOP_BOX:
+        return view_maildir_getattr(view, &at, ret, err);
     case VIEW_FOLDER:
         return getattr_folder(view, at.folder, ret, err);
     case VIEW_MESSAGE:

@@ -17,6 +17,7 @@
 #include "emlfs/change.h"
 #include "emlfs/name.h"
 #include "view_govern.h"
+#include "view_maildir.h"
 #include "view_search.h"
 
 #define FILE_NAME_MAX_BYTES 255u /* tools add to a name that fits, and rename then */
@@ -247,7 +248,11 @@ int emlfs_view_mkdir(struct emlfs_view *view, const struct emlfs_subject *subjec
 
     struct view_node at = view_node_at(view, parent);
     struct view_attempt attempt = {.subject = subject, .call = EMLFS_CALL_MKDIR, .name = name};
-    int rc = attempt_begin(view, &at, &attempt, err);
+    int rc;
+
+    if (view->options.layout == EMLFS_LAYOUT_MAILDIR)
+        return view_maildir_refuse(view, subject, parent, err);
+    rc = attempt_begin(view, &at, &attempt, err);
 
     return rc < 0 ? rc : view_refused(view, &attempt, mkdir_in(view, &at, &attempt, ret, err));
 }
@@ -364,7 +369,11 @@ int emlfs_view_rmdir(struct emlfs_view *view, const struct emlfs_subject *subjec
 
     struct view_node at = view_node_at(view, parent);
     struct view_attempt attempt = {.subject = subject, .call = EMLFS_CALL_RMDIR, .name = name};
-    int rc = attempt_begin(view, &at, &attempt, err);
+    int rc;
+
+    if (view->options.layout == EMLFS_LAYOUT_MAILDIR)
+        return view_maildir_refuse(view, subject, parent, err);
+    rc = attempt_begin(view, &at, &attempt, err);
 
     return rc < 0 ? rc : view_refused(view, &attempt, rmdir_in(view, &at, &attempt, err));
 }
@@ -430,7 +439,11 @@ int emlfs_view_unlink(struct emlfs_view *view, const struct emlfs_subject *subje
 
     struct view_node at = view_node_at(view, parent);
     struct view_attempt attempt = {.subject = subject, .call = EMLFS_CALL_UNLINK, .name = name};
-    int rc = attempt_begin(view, &at, &attempt, err);
+    int rc;
+
+    if (view->options.layout == EMLFS_LAYOUT_MAILDIR)
+        return view_maildir_refuse(view, subject, parent, err);
+    rc = attempt_begin(view, &at, &attempt, err);
 
     return rc < 0 ? rc : view_refused(view, &attempt, unlink_in(view, &at, &attempt, err));
 }
@@ -595,8 +608,11 @@ int emlfs_view_rename(struct emlfs_view *view, const struct emlfs_subject *subje
     struct view_attempt attempt = {
         .subject = subject, .call = EMLFS_CALL_RENAME, .name = move->name};
     struct moving moving = {.view = view, .move = move, .attempt = &attempt};
-    int rc = attempt_begin(view, &from, &attempt, err);
+    int rc;
 
+    if (view->options.layout == EMLFS_LAYOUT_MAILDIR)
+        return view_maildir_refuse(view, subject, move->parent, err);
+    rc = attempt_begin(view, &from, &attempt, err);
     if (rc < 0)
         return rc;
     return view_refused(view, &attempt, rename_from(&moving, &from, &to, err));
@@ -650,8 +666,11 @@ int emlfs_view_refuse(struct emlfs_view *view, const struct emlfs_subject *subje
 
     struct view_node at = view_node_at(view, node);
     struct view_attempt attempt = {.subject = subject, .call = call};
-    int rc = attempt_begin(view, &at, &attempt, err);
+    int rc;
 
+    if (view->options.layout == EMLFS_LAYOUT_MAILDIR)
+        return view_maildir_refuse(view, subject, node, err);
+    rc = attempt_begin(view, &at, &attempt, err);
     if (rc < 0)
         return rc;
     if (at.kind == VIEW_MESSAGE)

@@ -8,14 +8,15 @@
  * D2  The right to list is decided when the handle is opened; what the root and a hold list, for
  *     each name.
  *
- * Positions: 1 ".", 2 "..", then in .emlfs 3 to 8, in user archives 3 for Searches, in the root 3
- * for Holds, in folders 1<<48 | folder id for subfolders and 1<<49 | store<<32 | number for
- * messages (as below a hold), in Searches and Holds 1<<48 | id, in .emlfs/due 1<<48 | day, in
- * searches 1<<50 - (store<<32 | number): newest first.
+ * Positions: 1 ".", 2 "..", then in .emlfs 3 to 8, in a maildir 3 to 7 what view_maildir.h names,
+ * in user archives 3 for Searches, in the root 3 for Holds, in folders 1<<48 | folder id for
+ * subfolders and 1<<49 | store<<32 | number for messages (as below a hold), in Searches and Holds
+ * 1<<48 | id, in .emlfs/due 1<<48 | day, in searches 1<<50 - (store<<32 | number): newest first.
  */
 #include <stdlib.h>
 
 #include "view_govern.h"
+#include "view_maildir.h"
 #include "view_search.h"
 
 #define DIR_BATCH 128u
@@ -44,8 +45,14 @@ struct emlfs_view_dir {
     struct emlfs_hold hold;          /* the hold returned last: holds its name */
     struct view_due_days *days;      /* VIEW_DUE; made when first asked */
     char day[VIEW_DUE_NAME_MAX];
+    char shown[VIEW_MAILDIR_NAME_MAX]; /* the name returned last, in a maildir */
     const atomic_bool *cancel;
 };
+
+static bool dir_is_maildir(const struct emlfs_view_dir *dir)
+{
+    return dir->view->options.layout == EMLFS_LAYOUT_MAILDIR;
+}
 
 static int dir_open_folder(struct emlfs_view_dir *dir, struct emlfs_err *err)
 {
@@ -57,9 +64,14 @@ static int dir_open_folder(struct emlfs_view_dir *dir, struct emlfs_err *err)
         rc = emlfs_archive_folder_get(dir->view->options.archive, dir->at.folder, &folder, err);
     if (rc < 0)
         return view_errno(rc);
-    dir->parent = folder.parent.v && dir->node != EMLFS_NODE_ROOT
-                      ? view_folder_node(dir->view, folder.parent)
-                      : EMLFS_NODE_ROOT;
+    if (dir->at.kind == VIEW_PART && dir->owner.top)
+        dir->parent = view_top_box_node(folder.id);
+    else if (dir->at.kind == VIEW_PART || dir->at.kind == VIEW_TOP_BOX)
+        dir->parent = emlfs_view_folder_node(folder.id);
+    else if (folder.parent.v && dir->node != EMLFS_NODE_ROOT)
+        dir->parent = view_folder_node(dir->view, folder.parent);
+    else
+        dir->parent = EMLFS_NODE_ROOT;
     return 0;
 }
 
@@ -83,11 +95,14 @@ static int dir_open_kind(struct emlfs_view_dir *dir, struct emlfs_err *err)
 
     switch (dir->at.kind) {
     case VIEW_FOLDER:
+    case VIEW_PART:
+    case VIEW_TOP_BOX:
         rc = dir_open_folder(dir, err);
         break;
     case VIEW_SEARCHES:
     case VIEW_QUERIES:
     case VIEW_SAVED:
+    case VIEW_SAVED_PART:
     case VIEW_QUERY:
         rc = dir_open_search(dir, err);
         break;
@@ -147,7 +162,8 @@ int emlfs_view_dir_open(struct emlfs_view *view, const struct emlfs_subject *sub
 
 bool emlfs_view_dir_shared(const struct emlfs_view_dir *dir)
 {
-    return dir->at.kind == VIEW_FOLDER && !(dir->owner.top && dir->shape.s.guarded);
+    return dir->at.kind == VIEW_FOLDER && !dir_is_maildir(dir) &&
+           !(dir->owner.top && dir->shape.s.guarded);
 }
 
 void emlfs_view_dir_free(struct emlfs_view_dir *dir)
@@ -200,7 +216,7 @@ static int dir_root(struct emlfs_view_dir *dir, uint64_t off, const char **ret_n
     const struct emlfs_folder_id root = {0};
     int rc;
 
-    if (off == OFF_DOTDOT && view_scope_has_control(dir->view) &&
+    if (off == OFF_DOTDOT && !dir_is_maildir(dir) && view_scope_has_control(dir->view) &&
         view_check(dir->view, &dir->subject, &holds, EMLFS_CALL_LIST, NULL) == 0) {
         *ret_name = VIEW_HOLDS_NAME;
         *ret_off = OFF_HOLDS;
@@ -276,6 +292,11 @@ static int dir_subfolder(struct emlfs_view_dir *dir, uint64_t off, const char **
     *ret_name = dir->folder.name;
     *ret_off = OFF_FOLDER | dir->folder.id.v;
     view_attr_folder(dir->view, &dir->folder, &dir->shape, ret);
+    if (dir_is_maildir(dir)) {
+        view_maildir_folder_name(&dir->owner, dir->folder.name, dir->shown);
+        *ret_name = dir->shown;
+        view_maildir_brief(ret);
+    }
     return 0;
 }
 
@@ -373,7 +394,12 @@ static int dir_message(struct emlfs_view_dir *dir, uint64_t off, const char **re
     entry = &dir->batch[dir->batch_pos++];
     *ret_name = entry->name;
     *ret_off = message_off(entry->id);
-    if (dir->at.kind == VIEW_HOLD) {
+    if (dir->at.kind == VIEW_PART) {
+        view_maildir_message_name(entry, dir->shown);
+        *ret_name = dir->shown;
+        view_attr_entry(dir->view, entry, &dir->shape, false, ret);
+        view_maildir_brief(ret);
+    } else if (dir->at.kind == VIEW_HOLD) {
         view_attr_held(dir->view, &dir->subject, entry, ret);
     } else {
         view_attr_entry(dir->view, entry, &dir->shape, dir->loose[dir->batch_pos - 1], ret);
@@ -393,6 +419,10 @@ static int dir_searches(struct emlfs_view_dir *dir, uint64_t off, const char **r
     *ret_name = dir->saved.name;
     *ret_off = OFF_FOLDER | dir->saved.id.v;
     view_attr_saved(dir->view, &dir->saved, ret);
+    if (dir_is_maildir(dir)) {
+        view_maildir_folder_name(NULL, dir->saved.name, dir->shown);
+        *ret_name = dir->shown;
+    }
     return 0;
 }
 
@@ -434,6 +464,10 @@ static int dir_result(struct emlfs_view_dir *dir, uint64_t off, const char **ret
     if (rc < 0)
         return rc;
     *ret_name = result.entry->name;
+    if (dir_is_maildir(dir)) {
+        view_maildir_message_name(result.entry, dir->shown);
+        *ret_name = dir->shown;
+    }
     *ret_off = OFF_RESULT_TOP - (message_off(result.entry->id) - OFF_MESSAGE);
     view_attr_entry(dir->view, result.entry, &dir->shape, result.loose, ret);
     view_attr_retention(dir->view, &dir->subject, result.entry, ret);
@@ -444,6 +478,22 @@ static int dir_result(struct emlfs_view_dir *dir, uint64_t off, const char **ret
 void emlfs_view_dir_cancel(struct emlfs_view_dir *dir, const atomic_bool *cancel)
 {
     dir->cancel = cancel;
+}
+
+/* cur, new and tmp, what a top folder has besides folders, then folders. */
+static int dir_maildir(struct emlfs_view_dir *dir, uint64_t off, const char **ret_name,
+                       struct emlfs_attr *ret, uint64_t *ret_off, struct emlfs_err *err)
+{
+    for (uint64_t at = off + 1; !(off & OFF_FOLDER) && at <= VIEW_MAILDIR_FIXED; at++) {
+        int rc = view_maildir_fixed(dir->view, &dir->at, (unsigned)at, ret_name, ret, err);
+
+        *ret_off = at;
+        if (rc != -ENOENT)
+            return rc;
+    }
+    if (dir->at.kind != VIEW_FOLDER)
+        return -ENOENT;
+    return dir_subfolder(dir, off, ret_name, ret, ret_off, err);
 }
 
 static int dir_folder(struct emlfs_view_dir *dir, uint64_t off, const char **ret_name,
@@ -480,7 +530,16 @@ int emlfs_view_dir_next(struct emlfs_view_dir *dir, uint64_t off, const char **r
     case VIEW_CONTROL:
         return dir_control(dir, off, ret_name, ret, ret_off);
     case VIEW_FOLDER:
-        return dir_folder(dir, off, ret_name, ret, ret_off, err);
+        return dir_is_maildir(dir) ? dir_maildir(dir, off, ret_name, ret, ret_off, err)
+                                   : dir_folder(dir, off, ret_name, ret, ret_off, err);
+    case VIEW_TOP_BOX:
+        return dir_maildir(dir, off, ret_name, ret, ret_off, err);
+    case VIEW_PART:
+        return dir->at.part == VIEW_CUR ? dir_message(dir, off, ret_name, ret, ret_off, err)
+                                        : -ENOENT;
+    case VIEW_SAVED_PART:
+        return dir->at.part == VIEW_CUR ? dir_result(dir, off, ret_name, ret, ret_off, err)
+                                        : -ENOENT;
     case VIEW_HOLDS:
         return dir_holds(dir, off, ret_name, ret, ret_off);
     case VIEW_HOLD:
@@ -490,6 +549,9 @@ int emlfs_view_dir_next(struct emlfs_view_dir *dir, uint64_t off, const char **r
     case VIEW_SEARCHES:
         return dir_searches(dir, off, ret_name, ret, ret_off);
     case VIEW_SAVED:
+        if (dir_is_maildir(dir))
+            return dir_maildir(dir, off, ret_name, ret, ret_off, err);
+        return dir_result(dir, off, ret_name, ret, ret_off, err);
     case VIEW_QUERY:
         return dir_result(dir, off, ret_name, ret, ret_off, err);
     default:

@@ -26,6 +26,9 @@
 #define VIEW_TAG_HOLD (5ull << 56)
 #define VIEW_TAG_DUE_DAY (6ull << 56)
 #define VIEW_TAG_EXPLAINED (7ull << 56)
+#define VIEW_TAG_PART (8ull << 56)
+#define VIEW_TAG_SAVED_PART (9ull << 56)
+#define VIEW_TAG_TOP_BOX (10ull << 56)
 #define VIEW_TAG_MASK (0xffull << 56)
 
 enum view_kind {
@@ -48,15 +51,20 @@ enum view_kind {
     VIEW_HOLD,      /* Holds/NAME */
     VIEW_DUE_DAY,   /* .emlfs/due/DAY.txt */
     VIEW_EXPLAINED, /* .emlfs/explain/ID */
+    /* In a maildir: */
+    VIEW_PART,       /* cur, new or tmp of a folder */
+    VIEW_SAVED_PART, /* cur, new or tmp of a saved search */
+    VIEW_TOP_BOX,    /* what lies in a top folder, as a maildir */
 };
 
 /* A node id taken apart. */
 struct view_node {
     enum view_kind kind;
-    struct emlfs_folder_id folder; /* VIEW_FOLDER */
-    struct emlfs_user_id user;     /* VIEW_MESSAGE, VIEW_SEARCHES, VIEW_QUERIES, VIEW_SAVED */
+    struct emlfs_folder_id folder; /* VIEW_FOLDER, VIEW_PART, VIEW_TOP_BOX */
+    struct emlfs_user_id user;     /* VIEW_MESSAGE, VIEW_SEARCHES, VIEW_QUERIES, VIEW_SAVED... */
     struct emlfs_msg_id id;        /* VIEW_MESSAGE, VIEW_EXPLAINED */
-    uint32_t saved;                /* VIEW_SAVED; of VIEW_HOLD the hold, of VIEW_DUE_DAY the day */
+    uint32_t saved;                /* VIEW_SAVED...; the hold; of VIEW_DUE_DAY the day */
+    unsigned part;                 /* VIEW_PART, VIEW_SAVED_PART: VIEW_CUR... */
     emlfs_node text;               /* VIEW_QUERY: the node itself */
 };
 
@@ -116,6 +124,7 @@ struct emlfs_view {
     pthread_mutex_t changed_lock; /* guards all below; a leaf */
     struct view_changed changed[VIEW_CHANGED_USERS];
     struct view_stranger strangers[VIEW_STRANGERS];
+    struct view_ahead *ahead; /* view_maildir.c's; NULL in a tree */
 };
 
 struct view_node view_node_decode(emlfs_node node);

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "emlfs/stores.h"
-#include "view_internal.h"
+#include "view_maildir.h"
 
 #define NODE_TAG_FOLDER (1ull << 62)
 #define NODE_TAG_MESSAGE (1ull << 63)
@@ -56,6 +56,40 @@ emlfs_node view_explained_node(struct emlfs_msg_id id)
 emlfs_node emlfs_view_holds_node(void)
 {
     return VIEW_NODE_HOLDS;
+}
+
+emlfs_node view_part_node(struct emlfs_folder_id folder, unsigned part)
+{
+    return VIEW_TAG_PART | (uint64_t)part << 48 | folder.v;
+}
+
+emlfs_node view_saved_part_node(struct emlfs_user_id user, uint32_t saved, unsigned part)
+{
+    return search_node(VIEW_TAG_SAVED_PART | (uint64_t)part << 48, user, saved);
+}
+
+emlfs_node view_top_box_node(struct emlfs_folder_id top)
+{
+    return VIEW_TAG_TOP_BOX | top.v;
+}
+
+/* The same of a node in a maildir; VIEW_NONE when it is none. */
+static struct view_node maildir_decode(emlfs_node node)
+{
+    struct view_node ret = {.kind = VIEW_NONE,
+                            .folder = {(uint32_t)node},
+                            .user = {(uint16_t)(node >> 32)},
+                            .saved = (uint32_t)node,
+                            .part = (unsigned)(node >> 48) & 0xff};
+    bool part = ret.part >= VIEW_CUR && ret.part <= VIEW_TMP;
+
+    if (part && node == view_part_node(ret.folder, ret.part))
+        ret.kind = VIEW_PART;
+    else if (part && node == view_saved_part_node(ret.user, ret.saved, ret.part))
+        ret.kind = VIEW_SAVED_PART;
+    else if (node == view_top_box_node(ret.folder))
+        ret.kind = VIEW_TOP_BOX;
+    return ret;
 }
 
 /* A node with bits 63-62 clear that is none of the fixed ones. */
@@ -111,6 +145,8 @@ struct view_node view_node_decode(emlfs_node node)
         ret.kind = fixed[node];
     } else {
         ret = numbered_decode(node);
+        if (ret.kind == VIEW_NONE)
+            ret = maildir_decode(node);
     }
     return ret;
 }
@@ -142,7 +178,8 @@ bool emlfs_view_node_results(emlfs_node node)
 {
     enum view_kind kind = view_node_decode(node).kind;
 
-    return kind == VIEW_SAVED || kind == VIEW_QUERY || kind == VIEW_HOLD || kind == VIEW_DUE;
+    return kind == VIEW_SAVED || kind == VIEW_QUERY || kind == VIEW_HOLD || kind == VIEW_DUE ||
+           kind == VIEW_SAVED_PART;
 }
 
 bool emlfs_view_node_queries(emlfs_node node)
@@ -152,7 +189,9 @@ bool emlfs_view_node_queries(emlfs_node node)
 
 bool emlfs_view_node_dir_shared(emlfs_node node)
 {
-    return view_node_decode(node).kind == VIEW_FOLDER;
+    enum view_kind kind = view_node_decode(node).kind;
+
+    return kind == VIEW_FOLDER || kind == VIEW_PART;
 }
 
 bool emlfs_view_node_folder(emlfs_node node, struct emlfs_folder_id *ret)
@@ -232,8 +271,11 @@ void view_shape_of(struct emlfs_view *view, struct emlfs_user_id user, struct vi
     }
     emlfs_rules_shape(view->options.rules, user, &ret->s);
     ret->searches = ret->s.directory | 0700; /* a list of searches is its owner's, as no mail is */
-    if (!view->options.read_only && !emlfs_archive_all_protected(view->options.archive))
+    if (view->options.layout != EMLFS_LAYOUT_MAILDIR && !view->options.read_only &&
+        !emlfs_archive_all_protected(view->options.archive))
         return;
+    if (view->options.layout == EMLFS_LAYOUT_MAILDIR)
+        ret->searches &= (mode_t)~0222;
     ret->s.directory &= (mode_t)~0222;
     ret->s.deletable = false;
 }

@@ -81,6 +81,12 @@ int view_target(struct emlfs_view *view, const struct view_node *at, struct emlf
         if (rc == 0)
             *ret = view_target_folder(&owner);
         return rc;
+    case VIEW_PART:
+    case VIEW_TOP_BOX:
+        rc = view_owner_of(view, at->folder, &owner, err);
+        if (rc == 0)
+            *ret = view_target_folder(&(struct view_owner){owner.user, false});
+        return rc;
     case VIEW_MESSAGE:
         *ret = view_target_message(at->user, at->id);
         return 0;
@@ -89,7 +95,9 @@ int view_target(struct emlfs_view *view, const struct view_node *at, struct emlf
     case VIEW_SEARCHES:
     case VIEW_QUERIES:
     case VIEW_SAVED:
-        ret->kind = at->kind == VIEW_SAVED ? EMLFS_OBJECT_SEARCH : EMLFS_OBJECT_SEARCHES;
+    case VIEW_SAVED_PART:
+        ret->kind = at->kind == VIEW_SAVED || at->kind == VIEW_SAVED_PART ? EMLFS_OBJECT_SEARCH
+                                                                          : EMLFS_OBJECT_SEARCHES;
         ret->user = at->user;
         return 0;
     case VIEW_HOLDS:

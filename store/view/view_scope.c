@@ -24,6 +24,8 @@ int view_scope_init(struct emlfs_view *view, struct emlfs_err *err)
     struct emlfs_folder folder;
     int rc;
 
+    if (view->options.layout == EMLFS_LAYOUT_MAILDIR && (is_narrow(scope) || scope->auditor))
+        return emlfs_err_set(err, EINVAL, "view", "maildirs are of the whole archive");
     if (scope->root.v) {
         rc = emlfs_archive_folder_get(view->options.archive, scope->root, &folder, err);
         if (rc < 0)

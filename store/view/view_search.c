@@ -287,9 +287,8 @@ static int result_found(void *arg, struct emlfs_msg_id id)
     return 1;
 }
 
-/* Does message id match now? 0, -ENOENT. */
-static int result_check(struct emlfs_view *view, const struct view_search *search,
-                        struct emlfs_msg_id id, struct emlfs_err *err)
+int view_search_has(struct emlfs_view *view, const struct view_search *search,
+                    struct emlfs_msg_id id, struct emlfs_err *err)
 {
     const struct emlfs_search one = {
         .query = search->query, .user = search->user, .above = {id.v - 1}, .below = {id.v + 1}};
@@ -316,7 +315,7 @@ static int lookup_result(struct emlfs_view *view, const struct emlfs_subject *su
         return view_errno(rc);
     if (strcmp(entry.name, name) != 0)
         return emlfs_err_set(err, ENOENT, "view", "no such name");
-    rc = result_check(view, search, id, err);
+    rc = view_search_has(view, search, id, err);
     if (rc < 0)
         return rc;
     view_attr_one(view, subject, &entry, ret);
@@ -358,6 +357,8 @@ int view_search_parent(struct emlfs_view *view, const struct view_node *at,
 
     if (at->kind == VIEW_SAVED) {
         *ret = emlfs_view_searches_node(user);
+    } else if (at->kind == VIEW_SAVED_PART) {
+        *ret = view_saved_node(user, at->saved);
     } else if (at->kind == VIEW_QUERY) {
         *ret = view_queries_node(user);
     } else {

@@ -14,7 +14,7 @@
 static inline bool view_kind_is_search(enum view_kind kind)
 {
     return kind == VIEW_SEARCHES || kind == VIEW_QUERIES || kind == VIEW_SAVED ||
-           kind == VIEW_QUERY;
+           kind == VIEW_QUERY || kind == VIEW_SAVED_PART;
 }
 
 /* What a directory of results stands for. */
@@ -38,6 +38,9 @@ int view_search_parent(struct emlfs_view *view, const struct view_node *at,
 /* The saved search behind a VIEW_SAVED node; -ENOENT. */
 int view_saved_get(struct emlfs_view *view, const struct view_node *at,
                    struct emlfs_saved_search *ret, struct emlfs_err *err);
+/* Does message id match now? 0, -ENOENT. */
+int view_search_has(struct emlfs_view *view, const struct view_search *search,
+                    struct emlfs_msg_id id, struct emlfs_err *err);
 /* What the index answered as a file system's errno. */
 int view_search_errno(int rc);
 

@@ -306,7 +306,8 @@ int emlfs_view_xattr_set(struct emlfs_view *view, const struct emlfs_subject *su
     if (rc < 0 && rc != -ENODATA)
         return rc;
     ask.at = view_node_at(view, node);
-    if (ask.at.kind == VIEW_SAVED && view->options.xattr && strcmp(name, PREFIX "query") == 0)
+    if (ask.at.kind == VIEW_SAVED && view->options.xattr && strcmp(name, PREFIX "query") == 0 &&
+        view->options.layout == EMLFS_LAYOUT_TREE)
         return set_query(&ask, value);
     return emlfs_view_refuse(view, subject, node, EMLFS_CALL_SETATTR, err);
 }

@@ -184,6 +184,7 @@ static const char *const object_rows[] = {
     "message export", "export",         "prove",
     "ledger prove",   "ledger text",    "checkpoint",
     "checkpoint key", "clock",          "checkpoint timestamp-query",
+    "login",
 };
 
 static bool is_in(const char *const *names, size_t n, const char *name)

@@ -53,6 +53,11 @@ static void test_own(void **state)
     assert_false(options.debug);
     accept("debug", &options);
     assert_true(options.debug);
+    assert_false(options.maildir);
+    refuse("layout=maildir,user=alice", "layout=maildir");
+    refuse("store=x,layout=maildir", "layout=maildir");
+    accept("layout=maildir", &options);
+    assert_true(options.maildir);
     accept("rw,ro", &options);
     assert_true(options.read_only && !options.read_write);
     accept("ro,rw,no_searches", &options);
