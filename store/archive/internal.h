@@ -174,11 +174,6 @@ int writer_room(struct emlfs_archive *archive, struct emlfs_err *err);
 /* As writer_room, with so many bytes more. */
 int writer_room_for(struct emlfs_archive *archive, uint64_t size_bytes, struct emlfs_err *err);
 
-/* ---- usage.c */
-
-/* Under write_lock: it is counted anew when it is asked for. */
-void usage_forget(struct emlfs_archive *archive);
-
 /* ---- replay.c */
 
 struct heal;
