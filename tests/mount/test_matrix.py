@@ -37,8 +37,8 @@ TABLE = {
         "-+   -+   -+   -+   -+   -+   -+   -+   -+   -+   N~   N~   N~   N~   N~   A~",
     "write":  # shown as 0644 to the owner's class only
         "P!   A    A    A    A    A    A    A    A    A    N~   N~   N~   N~   N~   A~",
-    "create":  # with every right: mail comes in by importing
-        "P!   P!   A!   P!   P!   P!   A!   A!   A!   A!   N~   N~   N~   N~   N~   A~",
+    "create":  # what is empty is not archived: no deed yet
+        "-    -    A!   -    -    -    A!   A!   A!   A!   N~   N~   N~   N~   N~   A~",
     "rename":
         "-+   -+   -+   -+   -+   -+   A!   A!   A!   A!   N~   N~   N~   N~   N~   A~",
     "rename a folder":
@@ -83,7 +83,7 @@ OWN = {
     "open":             "-+   -+",
     "read":             "-+   -+",
     "write":            "A    A",
-    "create":           "A    P!",  # of one who may not write the folder says so
+    "create":           "A    -",  # of one who may not write the folder says so
     "rename":           "A    -+",
     "rename a folder":  "A    -+",
     "mkdir":            "A    -+",

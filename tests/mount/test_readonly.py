@@ -101,8 +101,8 @@ class Writable(MountTest):
                "truncate": errno.EACCES, "setxattr": errno.EACCES, "removexattr": errno.EACCES,
                "create litter": errno.EACCES, "unlink": errno.EACCES, "rmdir": errno.ENOTEMPTY,
                "chmod same": 0}
-    # What the owner may: test_governed.py.
-    ALLOWED = ("mkdir", "rename folder")
+    # What the owner may: test_governed.py, test_writing.py.
+    ALLOWED = ("mkdir", "rename folder", "create")
 
     def setUp(self):
         self.file = self.owner_files()[0]
