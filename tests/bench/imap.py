@@ -17,6 +17,8 @@ import sys
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+if os.environ.get("EMLFS_BIN"):
+    os.environ["EMLFS_BIN"] = os.path.abspath(os.environ["EMLFS_BIN"])
 sys.path.insert(0, os.path.join(HERE, "..", "mount"))
 import harness  # noqa: E402
 from imap_server import PASSWORDS, PEOPLE, ImapSite, run_alone, skip_unless_dovecot  # noqa: E402

@@ -110,7 +110,7 @@ class ImapSite(Site):
     def configure(self, more=""):
         """As shipped, with the paths of here, without TLS; more: further settings."""
         if not os.path.lexists(self.helper):
-            os.symlink(shutil.which(EMLFS), self.helper)
+            os.symlink(os.path.realpath(shutil.which(EMLFS)), self.helper)
         with open(os.path.join(SHIPPED, "dovecot.conf")) as stream:
             text = stream.read()
         for shipped, here in (("/usr/libexec/emlfs/checkpassword", self.helper),
