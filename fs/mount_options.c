@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include <string.h>
 
+#include "emlfs/text.h"
 #include "mount_internal.h"
 
 enum option_act {
@@ -16,6 +17,7 @@ enum option_act {
     OPTION_ACL,
     OPTION_XATTR,
     OPTION_RETENTION_ATIME,
+    OPTION_ASOF,
 };
 
 /* name ends with '=': takes a value. With '*': any name that begins so. */
@@ -39,6 +41,7 @@ static const struct option_row option_table[] = {
     {"acl", OPTION_ACL},
     {"xattr", OPTION_XATTR},
     {"atime=retention", OPTION_RETENTION_ATIME},
+    {"asof=", OPTION_ASOF},
     {"uid=", OPTION_OWNER},
     {"gid=", OPTION_OWNER},
     {"umask=", OPTION_OWNER},
@@ -118,6 +121,7 @@ static void option_apply(enum option_act act, struct mount_options *ret)
 {
     switch (act) {
     case OPTION_IGNORE:
+    case OPTION_ASOF: /* has a value */
         break;
     case OPTION_OWNER:
         ret->warn_owner = true;
@@ -172,6 +176,24 @@ static bool handled_by_mount_fuse(const char *word, size_t len)
     return option_matches("setuid=", word, len) || option_matches("drop_privileges", word, len);
 }
 
+/* Which moment it is, the archive's zone says later; what is no date at all is refused now. */
+static int asof_take(const char *word, size_t len, struct mount_options *ret, struct emlfs_err *err)
+{
+    const size_t name = strlen("asof=");
+    int64_t time_ns;
+
+    if (len - name < sizeof(ret->asof)) {
+        memcpy(ret->asof, word + name, len - name);
+        ret->asof[len - name] = '\0';
+        if (emlfs_text_asof_parse(ret->asof, NULL, &time_ns) == 0)
+            return 0;
+    }
+    return emlfs_err_set(err, EINVAL, "mount",
+                         "option %.*s: a date is 2026-03-01, 2026-03-01T09:13:05, perhaps with Z "
+                         "or +01:00 behind it",
+                         len < 200 ? (int)len : 200, word);
+}
+
 int mount_options_parse(const char *text, struct mount_options *ret, struct emlfs_err *err)
 {
     *ret = (struct mount_options){.remount = false};
@@ -179,6 +201,8 @@ int mount_options_parse(const char *text, struct mount_options *ret, struct emlf
         size_t len = option_len(text);
         const struct option_row *row = option_find(text, len);
 
+        if (row && row->act == OPTION_ASOF && asof_take(text, len, ret, err) < 0)
+            return -EINVAL;
         if (row)
             option_apply(row->act, ret);
         else if (handled_by_mount_fuse(text, len))
@@ -190,6 +214,10 @@ int mount_options_parse(const char *text, struct mount_options *ret, struct emlf
             return emlfs_err_set(err, EINVAL, "mount", "unknown option: %.*s",
                                  len < 200 ? (int)len : 200, text);
         text += len + (text[len] == ',');
+    }
+    if (ret->asof[0]) {
+        ret->read_only = ret->no_searches = true;
+        ret->read_write = false;
     }
     return 0;
 }

@@ -26,6 +26,7 @@
 #include "emlfs/command.h"
 #include "fs_internal.h"
 #include "fs_loop.h"
+#include "mount_asof.h"
 #include "mount_protect.h"
 #include "mount_serve.h"
 
@@ -36,6 +37,7 @@
 struct server {
     struct mount_job *job;
     struct fs fs;
+    struct emlfs_archive *past; /* what is shown with asof=, else NULL */
     struct fuse_session *session;
     struct emlfs_control *control;
     struct fs_tick *tick;
@@ -47,6 +49,11 @@ struct server {
     bool recorded;     /* the ledger has MOUNTED, and is to have UNMOUNTED */
     atomic_bool ended; /* the loop has returned */
 };
+
+static struct emlfs_archive *shown(const struct server *server)
+{
+    return server->past ? server->past : server->fs.archive;
+}
 
 /* ---- what others ask the mount process */
 
@@ -154,7 +161,7 @@ static int server_view(struct server *server, struct emlfs_err *err)
 {
     const struct mount_options *options = &server->job->options;
     struct emlfs_view_options view = {
-        .archive = server->fs.archive,
+        .archive = shown(server),
         .bindings = server->fs.bindings,
         .rules = server->fs.rules,
         .private_names = options->private_names,
@@ -192,6 +199,9 @@ static int server_open(struct server *server, struct emlfs_err *err)
     if (fs_index_open(&server->fs, &lost) < 0)
         fs_log_text(server->fs.log, LOG_ERR, "without searches: %s", lost.text);
     rc = server_rules(server, err);
+    if (rc == 0 && server->job->options.asof[0])
+        rc = mount_asof_open(server->fs.archive, server->job->options.asof, server->fs.log,
+                             &server->past, err);
     return rc < 0 ? rc : server_view(server, err);
 }
 
@@ -271,9 +281,9 @@ static int server_threads(struct server *server, struct emlfs_err *err)
     };
     int rc;
 
-    rc = fs_invalidate_start(server->session, server->fs.archive, &server->fs.invalidate);
+    rc = fs_invalidate_start(server->session, shown(server), &server->fs.invalidate);
     if (rc == 0 && !server->job->options.noprefetch)
-        rc = fs_prefetch_start(server->session, server->fs.archive, &server->fs.prefetch);
+        rc = fs_prefetch_start(server->session, shown(server), &server->fs.prefetch);
     if (rc == 0 && server->fs.index)
         rc = fs_search_start(&server->fs.search);
     if (rc == 0)
@@ -345,7 +355,10 @@ static bool server_record(struct server *server, enum emlfs_ledger_kind kind)
             emlfs_span_of(job->mountpoint, strnlen(job->mountpoint, EMLFS_LEDGER_NAME_MAX_BYTES)),
     };
     struct emlfs_err err = {.code = 0};
+    char asof[EMLFS_TEXT_TIME_MAX];
 
+    mount_asof_text(shown(server), asof);
+    record.detail = emlfs_span_str(asof);
     if (emlfs_archive_record(server->fs.archive, &actor, &record, &err) == 0)
         return true;
     fs_log_text(server->fs.log, LOG_ERR, "the ledger does not take the record: %s", err.text);
@@ -382,6 +395,7 @@ static int server_close(struct server *server, struct emlfs_err *err)
     emlfs_view_free(server->fs.view);
     if (server->recorded)
         (void)server_record(server, EMLFS_LEDGER_UNMOUNTED);
+    (void)emlfs_archive_close(server->past, NULL);
     emlfs_rules_close(server->fs.rules);
     if (fs_index_close(&server->fs, &lost) < 0)
         fs_log_text(server->fs.log, LOG_WARNING, "closing the index: %s", lost.text);
@@ -507,8 +521,8 @@ int mount_serve(struct mount_job *job)
     }
     if (server_start(&server, &err) < 0) {
         (void)server_close(&server, NULL);
-        mount_report(job, MOUNT_FAILED, &err);
-        code = MOUNT_FAILED;
+        code = mount_asof_refused(&err) ? MOUNT_USAGE : MOUNT_FAILED;
+        mount_report(job, code, &err);
     } else {
         code = server_run(&server);
     }
