@@ -81,6 +81,8 @@ static int session_new(struct emlfs_control *control, int fd, struct control_ses
     session->options = &control->options;
     session->fd = fd;
     session->subject = (struct emlfs_subject){.uid = peer.uid, .gid = peer.gid};
+    if (session->options->private_names)
+        session->subject.private_names = session->options->private_names(session->options->arg);
     session->wake_fd = control->wake_fd;
     *ret = session;
     return 0;

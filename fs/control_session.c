@@ -129,6 +129,33 @@ static int command_serve(struct control_session *session, const char *name,
     return r;
 }
 
+/* READY, then the descriptors of the mount come with a byte of their own. */
+static int mount_serve_request(struct control_session *session, struct json_object *args,
+                               struct emlfs_err *err)
+{
+    const struct emlfs_control_options *options = session->options;
+    const struct emlfs_progress progress = {
+        .step = session_step, .arg = session, .cancel = &session->cancel};
+    int fds[2] = {-1, -1};
+    void *asked;
+    int r, come;
+
+    if (!options->mount_ask)
+        return emlfs_err_set(err, EINVAL, "control", "this process takes no mounts");
+    r = options->mount_ask(options->arg, &session->subject, args, &progress, &asked, err);
+    if (r < 0)
+        return r;
+    come = outbox_put(&session->out, OUTBOX_NOW, EMLFS_FRAME_READY, emlfs_span_of(NULL, 0));
+    if (come == 0)
+        come = emlfs_wire_recv_fds(session->fd, fds, 2);
+    r = options->mount_take(options->arg, asked, fds, err);
+    for (unsigned i = 0; i < 2; i++)
+        emlfs_os_close(&fds[i]);
+    if (r == 0 && come < 0)
+        r = emlfs_err_sys(err, -come, "control", "no mount came");
+    return r;
+}
+
 static int request_serve(struct control_session *session, struct json_object *request,
                          struct json_object *ret, struct emlfs_err *err)
 {
@@ -146,8 +173,10 @@ static int request_serve(struct control_session *session, struct json_object *re
     if (strcmp(text, "umount") == 0) {
         if (!session->options->unmount)
             return emlfs_err_set(err, EINVAL, "control", "nothing is mounted by this process");
-        return session->options->unmount(session->options->arg, &session->subject, err);
+        return session->options->unmount(session->options->arg, &session->subject, args, err);
     }
+    if (strcmp(text, "mount") == 0)
+        return mount_serve_request(session, args, err);
     return command_serve(session, text, args, ret, err);
 }
 

@@ -36,7 +36,6 @@ struct fs {
     struct fs_search *search;     /* NULL where there are no searches */
     struct fs_log *log;
     bool acl, xattr;         /* which extended attributes there are: -o acl, -o xattr */
-    bool read_only;          /* -o ro: nothing is changed, by jobs neither */
     double archive_name_sec; /* how long the name of a user archive is cached: 0 with -o
                                 private_names */
 };

@@ -39,7 +39,7 @@ static void tick_jobs(struct fs_tick *tick)
     struct fs *fs = tick->fs;
     int rc;
 
-    if (fs->read_only)
+    if (emlfs_rules_is_read_only(fs->rules))
         return;
     const struct emlfs_jobs_at at = {fs->rules, fs->archive, emlfs_archive_now_ns(fs->archive)};
 

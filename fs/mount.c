@@ -215,18 +215,28 @@ static int daemonize(struct mount_job *job)
 
 int emlfs_mount_main(const struct emlfs_mount_request *request)
 {
-    struct mount_job job = {.foreground = request->foreground != 0, .status_fd = -1};
+    struct mount_job job = {.foreground = request->foreground != 0, .fd = -1, .status_fd = -1};
     struct emlfs_err err = {.code = 0};
     int code;
 
-    if (mount_options_parse(request->options, &job.options, &err) < 0)
+    if (strlen(request->options) >= sizeof(job.options_text)) {
+        emlfs_err_set(&err, E2BIG, "mount", "the options are too long");
+        return fail(MOUNT_USAGE, &err);
+    }
+    memcpy(job.options_text, request->options, strlen(request->options) + 1);
+    if (mount_options_parse(job.options_text, &job.options, &err) < 0)
         return fail(MOUNT_USAGE, &err);
     if (job.options.warn_owner)
         (void)fprintf(stderr, "emlfs: uid=, gid= and umask= have no effect: owners and modes come "
                               "from the archive\n");
     if (job.options.remount)
         return remount(request, &job.options);
-    job.premounted = mount_fd_of(request->mountpoint) >= 0;
+    job.fd = mount_fd_of(request->mountpoint);
+    job.premounted = job.fd >= 0;
+    if (job.premounted && fcntl(job.fd, F_SETFD, FD_CLOEXEC) < 0) {
+        emlfs_err_sys(&err, errno, "mount", "%s", request->mountpoint);
+        return fail(MOUNT_FAILED, &err);
+    }
     code = job_prepare(&job, request, &err);
     if (code != MOUNT_OK)
         return fail(code, &err);

@@ -12,24 +12,20 @@
 #define MODULE "asof"
 #define SAY_NS INT64_C(2000000000)
 
-struct saying {
-    const char *date;
-    int64_t said_ns; /* monotonic */
-};
-
-static void say(void *arg, const char *phase, uint64_t done, uint64_t total)
+void mount_asof_say(void *arg, const char *phase, uint64_t done, uint64_t total)
 {
-    struct saying *saying = arg;
+    struct mount_asof_saying *saying = arg;
     const int64_t now_ns = emlfs_os_monotonic_ns();
     char count[32], all[32];
 
-    if (now_ns - saying->said_ns < SAY_NS)
+    (void)phase; /* there is one */
+
+    if (now_ns - saying->said_ns < SAY_NS || !isatty(STDERR_FILENO))
         return;
     saying->said_ns = now_ns;
     emlfs_text_size(done, count);
     emlfs_text_size(total, all);
-    (void)fprintf(stderr, "emlfs: the archive as of %s: %s, %s of %s read\n", saying->date, phase,
-                  count, all);
+    (void)fprintf(stderr, "emlfs: the archive as it stood: %s of %s read\n", count, all);
 }
 
 static void log_finding(void *arg, const struct emlfs_err *finding)
@@ -37,25 +33,26 @@ static void log_finding(void *arg, const struct emlfs_err *finding)
     fs_log_text(arg, LOG_ERR, "as of a time: %s", finding->text);
 }
 
-int mount_asof_open(struct emlfs_archive *live, const char *date, struct fs_log *log,
-                    struct emlfs_archive **ret, struct emlfs_err *err)
+int mount_asof_open(const struct mount_asof *asof, struct emlfs_archive **ret,
+                    struct emlfs_err *err)
 {
-    struct saying saying = {.date = date, .said_ns = emlfs_os_monotonic_ns()};
-    const struct emlfs_progress progress = {.step = say, .arg = &saying};
+    struct mount_asof_saying saying = {.said_ns = emlfs_os_monotonic_ns()};
+    const struct emlfs_progress say = {.step = mount_asof_say, .arg = &saying};
     struct emlfs_asof_options options = {
-        .live = live,
-        .progress = isatty(STDERR_FILENO) ? &progress : NULL,
+        .live = asof->live,
+        .progress = asof->progress ? asof->progress : &say,
         .finding = log_finding,
-        .arg = log,
+        .arg = asof->log,
     };
+    const char *zone = emlfs_archive_get_settings(asof->live)->timezone;
     struct emlfs_err why = {.code = 0};
-    int rc =
-        emlfs_text_asof_parse(date, emlfs_archive_get_settings(live)->timezone, &options.time_ns);
+    int rc = emlfs_text_asof_parse(asof->date, zone, &options.time_ns);
 
     if (rc < 0)
-        return emlfs_err_set(err, EINVAL, MODULE, "option asof=%s: no such date", date);
+        return emlfs_err_set(err, EINVAL, MODULE, "option asof=%s: no such date", asof->date);
     rc = emlfs_asof_open(&options, ret, &why);
-    return rc < 0 ? emlfs_err_set(err, -rc, MODULE, "option asof=%s: %.400s", date, why.text) : 0;
+    return rc < 0 ? emlfs_err_set(err, -rc, MODULE, "option asof=%s: %.400s", asof->date, why.text)
+                  : 0;
 }
 
 bool mount_asof_refused(const struct emlfs_err *err)

@@ -2,6 +2,7 @@
 #ifndef EMLFS_FS_MOUNT_INTERNAL_H
 #define EMLFS_FS_MOUNT_INTERNAL_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <sys/types.h>
 
@@ -58,6 +59,8 @@ int mount_point_resolve(const char *path, char ret[MOUNT_PATH_MAX], bool *ret_de
 /* Run a program with fixed arguments (no shell), its output silenced when quiet. Exit code or
  * -errno. */
 int mount_spawn(const char *const argv[], bool quiet);
+/* The signals that end a mount process. */
+void mount_ending_signals(sigset_t *ret);
 /* Unmount: umount2 as root, fusermount3 otherwise. lazy: also while it is in use. */
 int mount_detach(const char *path, bool lazy, struct emlfs_err *err);
 

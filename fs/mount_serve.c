@@ -1,260 +1,97 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The life of a mount process.
+ * The life of a mount process: it has one archive, and serves each of its mounts.
  *
- * S1  SIGTERM, SIGINT and SIGHUP are blocked before the first thread exists and taken by one thread
- *     with sigwait: no other thread is ever interrupted by them.
- * S2  The threads that call into the kernel (invalidation, read-ahead) are ended while requests are
- *     still answered: they may wait for a page that only an answer releases.
- * S3  Nothing that was acknowledged depends on what is done after the loop.
+ * S1  SIGTERM, SIGINT and SIGHUP are blocked before the first thread exists and read by the main
+ *     thread: no other thread is ever interrupted by them.
+ * S2  Only the main thread ends and closes mounts. Whoever else looks at one holds the lock.
+ * S3  Nothing that was acknowledged depends on what is done after the loops.
  * S4  Whatever asks the rules has ended before they are closed, and they before the archive.
+ * S5  Once the last mount has ended, no other is taken on: who asks hears that it is ending, and
+ *     waits for the archive.
  */
 #include <fcntl.h>
-#include <json-c/json.h>
 #include <malloc.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <syslog.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "emlfs/base/os.h"
 #include "emlfs/command.h"
-#include "fs_internal.h"
-#include "fs_loop.h"
 #include "mount_asof.h"
-#include "mount_protect.h"
-#include "mount_serve.h"
+#include "mount_join.h"
+#include "mount_session.h"
 
-#define LOCK_WAIT_MS 15000u
-#define THREADS_MAX 10u
-#define READ_AHEAD_KB "1024"
+#define LOCK_WAIT_NS 15000000000
+#define AGAIN_MS 50
+#define MOUNTS_MAX 64u
 
-struct server {
-    struct mount_job *job;
-    struct fs fs;
-    struct emlfs_archive *past; /* what is shown with asof=, else NULL */
-    struct fuse_session *session;
-    struct emlfs_control *control;
-    struct fs_tick *tick;
-    struct mount_protect *protect; /* NULL: mounted for us */
-    int64_t since_sec;
-    struct fs_loop *loop;
-    pthread_t signal_thread;
-    bool mounted, signal_running;
-    bool recorded;     /* the ledger has MOUNTED, and is to have UNMOUNTED */
-    atomic_bool ended; /* the loop has returned */
+/* A mount that was asked for and is not handed over yet. */
+struct joining {
+    struct mount_job job;
+    struct emlfs_subject by;
 };
 
-static struct emlfs_archive *shown(const struct server *server)
+struct server {
+    struct mount_job *job; /* the first mount */
+    struct fs shared;
+    struct emlfs_control *control;
+    struct fs_tick *tick;
+    int wake_fd, signal_fd;
+    pthread_mutex_t lock; /* guards all below; a leaf but for what a notice takes */
+    struct mount_session *sessions[MOUNTS_MAX];
+    unsigned sessions_n;
+    struct joining *joining[MOUNTS_MAX];
+    unsigned joining_n;
+    bool ending; /* S5 */
+};
+
+/* ---- the list of mounts */
+
+/* Everything is refused, and no job runs, while every mount is read-only. Under lock. */
+static void read_only_follow(struct server *server)
 {
-    return server->past ? server->past : server->fs.archive;
+    bool all = server->sessions_n > 0;
+
+    for (unsigned i = 0; i < server->sessions_n; i++)
+        all = all && mount_session_job(server->sessions[i])->options.read_only;
+    if (server->sessions_n > 0)
+        emlfs_rules_set_read_only(server->shared.rules, all);
 }
 
-/* ---- what others ask the mount process */
-
-/* As it is now, after whatever remounts; asking the mount itself could wait for this answer. */
-static bool is_read_only(const struct mount_job *job)
+/* On the list before its first request is answered: no notice is lost. Under lock. */
+static void session_add(struct server *server, struct mount_session *session)
 {
-    struct mount_entry entry;
-
-    if (!job->premounted && mount_table_find(job->mountpoint, &entry) == 0)
-        return entry.read_only || entry.super_read_only;
-    return job->options.read_only;
+    server->sessions[server->sessions_n++] = session;
+    read_only_follow(server);
+    mount_session_run(session);
 }
 
-static int status_fill(struct server *server, struct json_object *to)
+/* One that has ended (or any: all) is taken off the list; NULL: there is none. */
+static struct mount_session *session_take(struct server *server, bool all)
 {
-    const struct mount_job *job = server->job;
+    struct mount_session *taken = NULL;
 
-    json_object_object_add(to, "mountpoint",
-                           json_object_new_string(job->premounted ? "" : job->mountpoint));
-    json_object_object_add(to, "since_sec", json_object_new_int64(server->since_sec));
-    json_object_object_add(to, "read_only", json_object_new_boolean(is_read_only(job)));
-    json_object_object_add(to, "strict_root", json_object_new_boolean(job->options.strict_root));
-    json_object_object_add(to, "prefetch", json_object_new_boolean(!job->options.noprefetch));
-    return 0;
-}
-
-static int server_mount_status(void *arg, struct json_object *ret)
-{
-    return status_fill(arg, ret);
-}
-
-static void status_prefetch(struct server *server, struct json_object *to)
-{
-    struct fs_prefetch_counts counts;
-    struct json_object *row;
-
-    if (!server->fs.prefetch)
-        return;
-    fs_prefetch_counts(server->fs.prefetch, &counts);
-    row = json_object_new_object();
-    json_object_object_add(row, "jobs", json_object_new_uint64(counts.jobs));
-    json_object_object_add(row, "pushed", json_object_new_uint64(counts.pushed));
-    json_object_object_add(row, "pushed_bytes", json_object_new_uint64(counts.pushed_bytes));
-    json_object_object_add(row, "dropped", json_object_new_uint64(counts.dropped));
-    json_object_object_add(to, "read_ahead", row);
-}
-
-/* .emlfs/status.json: for everybody, so nothing in it tells of anybody's mail. */
-static int server_status(void *arg, struct emlfs_buf *ret_json)
-{
-    struct server *server = arg;
-    struct emlfs_archive *archive = server->fs.archive;
-    struct json_object *root = json_object_new_object();
-    const char *text;
-    int rc;
-
-    if (!root)
-        return -ENOMEM;
-    json_object_object_add(root, "version", json_object_new_string(EMLFS_VERSION));
-    json_object_object_add(root, "name", json_object_new_string(emlfs_archive_name(archive)));
-    json_object_object_add(root, "uuid", json_object_new_string(emlfs_archive_uuid(archive)));
-    json_object_object_add(root, "pid", json_object_new_int64(getpid()));
-    status_fill(server, root);
-    status_prefetch(server, root);
-    fs_index_status(&server->fs, root);
-    text = json_object_to_json_string_ext(root,
-                                          JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE);
-    rc = text ? emlfs_buf_append(ret_json, text, strlen(text)) : -ENOMEM;
-    if (rc == 0)
-        rc = emlfs_buf_append_u8(ret_json, '\n');
-    json_object_put(root);
-    return rc;
-}
-
-static int server_unmount(void *arg, const struct emlfs_subject *subject, struct emlfs_err *err)
-{
-    const struct emlfs_target system = {.kind = EMLFS_OBJECT_SYSTEM};
-    struct server *server = arg;
-
-    if (subject->uid != geteuid() &&
-        emlfs_rules_check(server->fs.rules, subject, &system, EMLFS_CALL_COMMAND, err) < 0)
-        return emlfs_err_set(err, EACCES, "mount", "only an administrator may unmount");
-    if (server->job->premounted)
-        return emlfs_err_set(err, EPERM, "mount",
-                             "this mount was made by mount(8) and is ended by umount(8)");
-    return mount_detach(server->job->mountpoint, false, err);
-}
-
-/* ---- start */
-
-static int server_rules(struct server *server, struct emlfs_err *err)
-{
-    const struct emlfs_rules_options options = {
-        .archive = server->fs.archive,
-        .bindings = server->fs.bindings,
-        .index = server->fs.index,
-        .private_names = server->job->options.private_names,
-        .read_only = server->job->options.read_only,
-    };
-
-    return emlfs_rules_open(&options, &server->fs.rules, err);
-}
-
-static int server_view(struct server *server, struct emlfs_err *err)
-{
-    const struct mount_options *options = &server->job->options;
-    struct emlfs_view_options view = {
-        .archive = shown(server),
-        .bindings = server->fs.bindings,
-        .rules = server->fs.rules,
-        .private_names = options->private_names,
-        .strict_root = options->strict_root,
-        .retention_atime = options->retention_atime,
-        .acl = options->acl,
-        .xattr = options->xattr,
-        .status = server_status,
-        .status_arg = server,
-    };
-
-    if (!options->no_searches) {
-        view.index = server->fs.index;
-        view.saved = server->fs.saved;
+    pthread_mutex_lock(&server->lock);
+    for (unsigned i = 0; i < server->sessions_n && !taken; i++) {
+        if (!all && !mount_session_ended(server->sessions[i]))
+            continue;
+        taken = server->sessions[i];
+        server->sessions[i] = server->sessions[--server->sessions_n];
+        read_only_follow(server);
     }
-    return emlfs_view_new(&view, &server->fs.view, err);
-}
-
-static int server_open(struct server *server, struct emlfs_err *err)
-{
-    const struct emlfs_archive_options options = {
-        .path = server->job->archive,
-        .lock_wait_ms = LOCK_WAIT_MS,
-        .clock = emlfs_clock_system(),
-    };
-    struct emlfs_err lost = {.code = 0};
-    int rc;
-
-    rc = emlfs_archive_open(&options, &server->fs.archive, err);
-    if (rc < 0)
-        return rc;
-    rc = emlfs_bindings_new(server->fs.archive, &server->fs.bindings);
-    if (rc < 0)
-        return emlfs_err_sys(err, -rc, "mount", "account bindings");
-    if (fs_index_open(&server->fs, &lost) < 0)
-        fs_log_text(server->fs.log, LOG_ERR, "without searches: %s", lost.text);
-    rc = server_rules(server, err);
-    if (rc == 0 && server->job->options.asof[0])
-        rc = mount_asof_open(server->fs.archive, server->job->options.asof, server->fs.log,
-                             &server->past, err);
-    return rc < 0 ? rc : server_view(server, err);
-}
-
-static int session_options(const struct mount_job *job, char **ret)
-{
-    char source[MOUNT_PATH_MAX + 8];
-
-    (void)snprintf(source, sizeof(source), "fsname=%s", job->source);
-    if (fuse_opt_add_opt(ret, job->options.read_only ? "ro" : "rw") < 0 ||
-        fuse_opt_add_opt(ret, "nosuid,nodev,noexec,allow_other,default_permissions") < 0 ||
-        fuse_opt_add_opt(ret, "max_read=1048576,subtype=emlfs") < 0 ||
-        fuse_opt_add_opt_escaped(ret, source) < 0)
-        return -ENOMEM;
-    return 0;
-}
-
-static int server_session(struct server *server, struct emlfs_err *err)
-{
-    struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
-    char *options = NULL;
-    int rc;
-
-    rc = session_options(server->job, &options);
-    if (rc == 0 && (fuse_opt_add_arg(&args, "emlfs") < 0 || fuse_opt_add_arg(&args, "-o") < 0 ||
-                    fuse_opt_add_arg(&args, options) < 0))
-        rc = -ENOMEM;
-    if (rc == 0)
-        server->session = fuse_session_new(&args, &fs_ops, sizeof(fs_ops), &server->fs);
-    fuse_opt_free_args(&args);
-    free(options);
-    if (rc < 0 || !server->session)
-        return emlfs_err_set(err, rc < 0 ? ENOMEM : EIO, "mount", "no FUSE session");
-    if (fuse_session_mount(server->session, server->job->mountpoint) != 0)
-        return emlfs_err_set(err, EIO, "mount", "mounting on %s failed", server->job->mountpoint);
-    server->mounted = true;
-    return 0;
-}
-
-/* The kernel's default of 128 KiB costs eight requests for each that is possible. Needs root. */
-static void raise_read_ahead(const struct mount_job *job)
-{
-    struct mount_entry entry;
-    char path[96];
-    int fd;
-
-    if (job->premounted || mount_table_find(job->mountpoint, &entry) < 0)
-        return;
-    (void)snprintf(path, sizeof(path), "/sys/class/bdi/%s/read_ahead_kb", entry.device);
-    fd = open(path, O_WRONLY | O_CLOEXEC);
-    if (fd < 0)
-        return;
-    (void)emlfs_os_write_all(fd, READ_AHEAD_KB, strlen(READ_AHEAD_KB));
-    (void)close(fd);
+    pthread_mutex_unlock(&server->lock);
+    return taken;
 }
 
 /* The archive's subscriber. */
@@ -262,151 +99,449 @@ static void server_notice(void *arg, struct emlfs_folder_id folder)
 {
     struct server *server = arg;
 
-    fs_invalidate_notice(server->fs.invalidate, folder);
-    if (folder.v == EMLFS_FOLDER_RULES)
-        mount_protect_notice(server->protect);
+    pthread_mutex_lock(&server->lock);
+    for (unsigned i = 0; i < server->sessions_n; i++)
+        mount_session_notice(server->sessions[i], folder);
+    pthread_mutex_unlock(&server->lock);
+}
+
+/* ---- what others ask the mount process */
+
+static int server_mount_status(void *arg, struct json_object *ret)
+{
+    struct json_object *rows = json_object_new_array();
+    struct server *server = arg;
+
+    if (!rows)
+        return -ENOMEM;
+    pthread_mutex_lock(&server->lock);
+    for (unsigned i = 0; i < server->sessions_n; i++) {
+        struct json_object *row = json_object_new_object();
+
+        if (row)
+            mount_session_status(server->sessions[i], row);
+        json_object_array_add(rows, row);
+    }
+    pthread_mutex_unlock(&server->lock);
+    for (size_t i = 0; i < json_object_array_length(rows); i++) {
+        struct json_object *row = json_object_array_get_idx(rows, i);
+        const char *path = emlfs_args_text(row, "mountpoint");
+        struct mount_entry entry;
+
+        if (path && *path && mount_table_find(path, &entry) == 0)
+            json_object_object_add(
+                row, "read_only",
+                json_object_new_boolean(entry.read_only || entry.super_read_only));
+    }
+    json_object_object_add(ret, "mounts", rows);
+    return 0;
+}
+
+static bool server_private_names(void *arg)
+{
+    struct server *server = arg;
+    bool any = false;
+
+    pthread_mutex_lock(&server->lock);
+    for (unsigned i = 0; i < server->sessions_n; i++)
+        any = any || mount_session_job(server->sessions[i])->options.private_names;
+    pthread_mutex_unlock(&server->lock);
+    return any;
+}
+
+static int may_mount(struct server *server, const struct emlfs_subject *subject,
+                     struct emlfs_err *err)
+{
+    const struct emlfs_target system = {.kind = EMLFS_OBJECT_SYSTEM};
+
+    if (subject->uid == geteuid() ||
+        emlfs_rules_check(server->shared.rules, subject, &system, EMLFS_CALL_COMMAND, NULL) == 0)
+        return 0;
+    return emlfs_err_set(err, EACCES, "mount", "only an administrator may do this");
+}
+
+/* Path of the mount that is meant: the one at this path, or the only one. */
+static int unmount_find(struct server *server, const char *path, char ret[MOUNT_PATH_MAX],
+                        struct emlfs_err *err)
+{
+    const struct mount_job *found = NULL;
+    unsigned n = 0;
+
+    pthread_mutex_lock(&server->lock);
+    for (unsigned i = 0; i < server->sessions_n; i++) {
+        const struct mount_job *job = mount_session_job(server->sessions[i]);
+
+        if (path && strcmp(path, job->mountpoint) != 0)
+            continue;
+        found = job;
+        n++;
+    }
+    if (found)
+        memcpy(ret, found->mountpoint, strlen(found->mountpoint) + 1);
+    pthread_mutex_unlock(&server->lock);
+    if (n > 1)
+        return emlfs_err_set(err, EINVAL, "mount", "several mounts: say which");
+    if (n == 0)
+        return emlfs_err_set(err, ENOENT, "mount", "%s: not mounted here", path ? path : "");
+    return 0;
+}
+
+static int server_unmount(void *arg, const struct emlfs_subject *subject, struct json_object *args,
+                          struct emlfs_err *err)
+{
+    struct server *server = arg;
+    char path[MOUNT_PATH_MAX];
+    int rc;
+
+    rc = may_mount(server, subject, err);
+    if (rc == 0)
+        rc = unmount_find(server, emlfs_args_text(args, "mountpoint"), path, err);
+    if (rc == 0 && mount_fd_of(path) >= 0)
+        rc = emlfs_err_set(err, EPERM, "mount",
+                           "this mount was made by mount(8) and is ended by umount(8)");
+    return rc < 0 ? rc : mount_detach(path, false, err);
+}
+
+/* ---- further mounts */
+
+/* Does a mount of ours stand there, or come? Under lock. */
+static bool place_is_taken(struct server *server, const struct mount_job *job)
+{
+    struct mount_entry entry;
+
+    if (job->premounted)
+        return false;
+    for (unsigned i = 0; i < server->joining_n; i++)
+        if (strcmp(server->joining[i]->job.mountpoint, job->mountpoint) == 0)
+            return true;
+    if (mount_table_find(job->mountpoint, &entry) < 0)
+        return false;
+    for (unsigned i = 0; i < server->sessions_n; i++)
+        if (strcmp(mount_session_job(server->sessions[i])->mountpoint, job->mountpoint) == 0 &&
+            strcmp(mount_session_device(server->sessions[i]), entry.device) == 0)
+            return true;
+    return false;
+}
+
+static int joining_add(struct server *server, struct joining *joining, struct emlfs_err *err)
+{
+    int rc = 0;
+
+    pthread_mutex_lock(&server->lock);
+    if (server->ending)
+        rc = emlfs_err_set(err, ESHUTDOWN, "mount", "the mount process is ending");
+    else if (place_is_taken(server, &joining->job))
+        rc = emlfs_err_set(err, EBUSY, "mount", "%s is already mounted on %s", joining->job.source,
+                           joining->job.mountpoint);
+    else if (server->sessions_n + server->joining_n >= MOUNTS_MAX)
+        rc = emlfs_err_set(err, ENOSPC, "mount", "no more than %u mounts of one archive",
+                           MOUNTS_MAX);
+    else
+        server->joining[server->joining_n++] = joining;
+    pthread_mutex_unlock(&server->lock);
+    return rc;
+}
+
+/* session NULL: it came to nothing. */
+static void joining_remove(struct server *server, struct joining *joining,
+                           struct mount_session *session)
+{
+    const uint64_t one = 1;
+
+    pthread_mutex_lock(&server->lock);
+    for (unsigned i = 0; i < server->joining_n; i++)
+        if (server->joining[i] == joining) {
+            server->joining[i] = server->joining[--server->joining_n];
+            break;
+        }
+    if (session)
+        session_add(server, session);
+    pthread_mutex_unlock(&server->lock);
+    (void)!write(server->wake_fd, &one, sizeof(one)); /* full: readable already */
+}
+
+/* Before it is mounted: who looks into a mount that nobody serves yet would wait as long. */
+static int past_make(struct server *server, struct mount_job *job,
+                     const struct emlfs_progress *progress, struct emlfs_err *err)
+{
+    const struct mount_asof asof = {.live = server->shared.archive,
+                                    .date = job->options.asof,
+                                    .log = server->shared.log,
+                                    .progress = progress};
+
+    return job->options.asof[0] ? mount_asof_open(&asof, &job->past, err) : 0;
+}
+
+static void past_drop(struct mount_job *job)
+{
+    (void)emlfs_archive_close(job->past, NULL);
+    job->past = NULL;
+}
+
+static int server_mount_ask(void *arg, const struct emlfs_subject *subject,
+                            struct json_object *args, const struct emlfs_progress *progress,
+                            void **ret, struct emlfs_err *err)
+{
+    struct server *server = arg;
+    struct joining *joining = calloc(1, sizeof(*joining));
+    int rc;
+
+    if (!joining)
+        return emlfs_err_set(err, ENOMEM, "mount", "out of memory");
+    joining->by = *subject;
+    rc = mount_join_read(args, &joining->job, err);
+    if (rc == 0)
+        rc = may_mount(server, subject, err);
+    if (rc == 0)
+        rc = joining_add(server, joining, err);
+    if (rc == 0) {
+        rc = past_make(server, &joining->job, progress, err);
+        if (rc < 0)
+            joining_remove(server, joining, NULL);
+    }
+    if (rc < 0)
+        free(joining);
+    else
+        *ret = joining;
+    return rc;
+}
+
+static int server_mount_take(void *arg, void *place, int fds[2], struct emlfs_err *err)
+{
+    struct server *server = arg;
+    struct joining *joining = place;
+    struct mount_session *session = NULL;
+    int rc = 0;
+
+    if (fds[0] >= 0) {
+        const struct mount_session_start start = {.shared = &server->shared,
+                                                  .job = &joining->job,
+                                                  .by = joining->by,
+                                                  .life_fd = fds[1],
+                                                  .wake_fd = server->wake_fd};
+
+        joining->job.fd = fds[0];
+        fds[0] = -1;
+        rc = mount_session_new(&start, &session, err);
+        if (rc == 0)
+            fds[1] = -1;
+    } else {
+        past_drop(&joining->job);
+    }
+    joining_remove(server, joining, session);
+    free(joining);
+    return rc;
+}
+
+/* ---- start */
+
+static int server_rules(struct server *server, struct emlfs_err *err)
+{
+    const struct emlfs_rules_options options = {
+        .archive = server->shared.archive,
+        .bindings = server->shared.bindings,
+        .index = server->shared.index,
+        .read_only = server->job->options.read_only,
+    };
+
+    return emlfs_rules_open(&options, &server->shared.rules, err);
+}
+
+/* -EBUSY: another process has it. */
+static int server_open(struct server *server, struct emlfs_err *err)
+{
+    const struct emlfs_archive_options options = {
+        .path = server->job->archive,
+        .clock = emlfs_clock_system(),
+    };
+    struct emlfs_err lost = {.code = 0};
+    int rc;
+
+    rc = emlfs_archive_open(&options, &server->shared.archive, err);
+    if (rc < 0)
+        return rc;
+    rc = emlfs_bindings_new(server->shared.archive, &server->shared.bindings);
+    if (rc < 0)
+        return emlfs_err_sys(err, -rc, "mount", "account bindings");
+    if (fs_index_open(&server->shared, &lost) < 0)
+        fs_log_text(server->shared.log, LOG_ERR, "without searches: %s", lost.text);
+    return server_rules(server, err);
+}
+
+static int server_first(struct server *server, struct emlfs_err *err)
+{
+    const struct mount_session_start start = {
+        .shared = &server->shared,
+        .job = server->job,
+        .by = {.uid = getuid(), .gid = getgid()},
+        .life_fd = -1,
+        .wake_fd = server->wake_fd,
+    };
+    struct mount_session *session;
+    int rc;
+
+    rc = past_make(server, server->job, NULL, err);
+    if (rc == 0)
+        rc = mount_make(server->job, err);
+    if (rc < 0) {
+        past_drop(server->job);
+        return rc;
+    }
+    rc = mount_session_new(&start, &session, err);
+    server->job->fd = -1;
+    server->job->past = NULL;
+    if (rc < 0) {
+        mount_undo(server->job);
+        return rc;
+    }
+    server->job->made = false;
+    emlfs_archive_subscribe(server->shared.archive, server_notice, server);
+    pthread_mutex_lock(&server->lock);
+    session_add(server, session);
+    pthread_mutex_unlock(&server->lock);
+    return 0;
 }
 
 static int server_threads(struct server *server, struct emlfs_err *err)
 {
     const struct emlfs_control_options options = {
-        .archive = server->fs.archive,
-        .bindings = server->fs.bindings,
-        .rules = server->fs.rules,
-        .index = server->fs.index,
-        .saved = server->fs.saved,
+        .archive = server->shared.archive,
+        .bindings = server->shared.bindings,
+        .rules = server->shared.rules,
+        .index = server->shared.index,
+        .saved = server->shared.saved,
         .unmount = server_unmount,
         .mount_status = server_mount_status,
+        .private_names = server_private_names,
+        .mount_ask = server_mount_ask,
+        .mount_take = server_mount_take,
         .arg = server,
     };
     int rc;
 
-    rc = fs_invalidate_start(server->session, shown(server), &server->fs.invalidate);
-    if (rc == 0 && !server->job->options.noprefetch)
-        rc = fs_prefetch_start(server->session, shown(server), &server->fs.prefetch);
-    if (rc == 0 && server->fs.index)
-        rc = fs_search_start(&server->fs.search);
-    if (rc == 0)
-        rc = fs_tick_start(&server->fs, &server->tick);
-    if (rc == 0 && !server->job->premounted)
-        rc = mount_protect_start(server->fs.archive, server->job->mountpoint, &server->protect);
+    rc = fs_tick_start(&server->shared, &server->tick);
     if (rc < 0)
         return emlfs_err_sys(err, -rc, "mount", "starting threads");
-    if (server->fs.index) {
-        rc = emlfs_index_follow(server->fs.index, err);
+    if (server->shared.index) {
+        rc = emlfs_index_follow(server->shared.index, err);
         if (rc < 0)
             return rc;
     }
-    emlfs_archive_subscribe(server->fs.archive, server_notice, server);
-    mount_protect_notice(server->protect); /* of what came between */
     return emlfs_control_start(&options, &server->control, err);
 }
 
-/* ---- end */
-
-static void ending_signals(sigset_t *ret)
+static int server_start(struct server *server, struct emlfs_err *err)
 {
-    sigemptyset(ret);
-    sigaddset(ret, SIGTERM);
-    sigaddset(ret, SIGINT);
-    sigaddset(ret, SIGHUP);
-}
-
-/* Wait for an ending signal; SIGTERM comes from server_close too, when the loop has ended by
- * itself. */
-static void *signal_run(void *arg)
-{
-    struct server *server = arg;
     sigset_t signals;
-    int signo;
+    int rc;
 
-    ending_signals(&signals);
-    sigwait(&signals, &signo);
-    if (!atomic_load(&server->ended)) {
-        mount_protect_stop(server->protect);
-        fs_prefetch_stop(server->fs.prefetch);
-        fs_invalidate_stop(server->fs.invalidate);
-        fs_loop_end(server->loop);
-    }
-    return NULL;
+    mount_ending_signals(&signals);
+    server->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    server->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (server->wake_fd < 0 || server->signal_fd < 0)
+        return emlfs_err_sys(err, errno, "mount", "eventfd");
+    rc = server_first(server, err);
+    return rc < 0 ? rc : server_threads(server, err);
 }
 
-static int server_signals(struct server *server, struct emlfs_err *err)
-{
-    int rc = fs_loop_new(server->session, &server->loop);
-
-    if (rc == 0)
-        rc = -pthread_create(&server->signal_thread, NULL, signal_run, server);
-    if (rc < 0)
-        return emlfs_err_sys(err, -rc, "mount", "starting threads");
-    server->signal_running = true;
-    return 0;
-}
-
-/* What stands in the ledger about the mount itself; not being able to write it stops no reading. */
-static bool server_record(struct server *server, enum emlfs_ledger_kind kind)
-{
-    const struct mount_job *job = server->job;
-    const struct emlfs_actor actor = {
-        .uid = getuid(), .source = EMLFS_LEDGER_MOUNT, .admin = getuid() == 0};
-    struct emlfs_ledger_record record = {
-        .kind = (uint16_t)kind,
-        .name =
-            emlfs_span_of(job->mountpoint, strnlen(job->mountpoint, EMLFS_LEDGER_NAME_MAX_BYTES)),
-    };
-    struct emlfs_err err = {.code = 0};
-    char asof[EMLFS_TEXT_TIME_MAX];
-
-    mount_asof_text(shown(server), asof);
-    record.detail = emlfs_span_str(asof);
-    if (emlfs_archive_record(server->fs.archive, &actor, &record, &err) == 0)
-        return true;
-    fs_log_text(server->fs.log, LOG_ERR, "the ledger does not take the record: %s", err.text);
-    return false;
-}
+/* ---- end */
 
 /* In reverse order of making. */
 static int server_close(struct server *server, struct emlfs_err *err)
 {
     struct emlfs_err lost = {.code = 0};
+    struct mount_session *session;
+    struct fs *shared = &server->shared;
     int rc = 0;
 
-    atomic_store(&server->ended, true);
-    if (server->signal_running) {
-        pthread_kill(server->signal_thread, SIGTERM);
-        pthread_join(server->signal_thread, NULL);
-    }
-    mount_protect_stop(server->protect);
-    if (server->fs.prefetch)
-        fs_prefetch_stop(server->fs.prefetch);
-    if (server->fs.invalidate)
-        fs_invalidate_stop(server->fs.invalidate);
-    fs_search_stop(server->fs.search);
-    if (server->mounted)
-        fuse_session_unmount(server->session);
     if (server->control)
         emlfs_control_stop(server->control);
+    while ((session = session_take(server, true)))
+        mount_session_close(session);
     fs_tick_stop(server->tick);
-    if (server->fs.archive)
-        emlfs_archive_subscribe(server->fs.archive, NULL, NULL);
-    fs_loop_free(server->loop);
-    if (server->session)
-        fuse_session_destroy(server->session);
-    emlfs_view_free(server->fs.view);
-    if (server->recorded)
-        (void)server_record(server, EMLFS_LEDGER_UNMOUNTED);
-    (void)emlfs_archive_close(server->past, NULL);
-    emlfs_rules_close(server->fs.rules);
-    if (fs_index_close(&server->fs, &lost) < 0)
-        fs_log_text(server->fs.log, LOG_WARNING, "closing the index: %s", lost.text);
-    if (server->fs.bindings)
-        emlfs_bindings_free(server->fs.bindings);
-    if (server->fs.archive)
-        rc = emlfs_archive_close(server->fs.archive, err);
-    mount_protect_free(server->protect);
-    fs_prefetch_free(server->fs.prefetch);
-    fs_invalidate_free(server->fs.invalidate);
+    if (shared->archive)
+        emlfs_archive_subscribe(shared->archive, NULL, NULL);
+    emlfs_rules_close(shared->rules);
+    if (fs_index_close(shared, &lost) < 0)
+        fs_log_text(shared->log, LOG_WARNING, "closing the index: %s", lost.text);
+    if (shared->bindings)
+        emlfs_bindings_free(shared->bindings);
+    if (shared->archive)
+        rc = emlfs_archive_close(shared->archive, err);
+    emlfs_os_close(&server->wake_fd);
+    emlfs_os_close(&server->signal_fd);
+    pthread_mutex_destroy(&server->lock);
     return rc;
+}
+
+/* ---- the main thread */
+
+/* What it waits for: signals, ended loops, and those with whom a mount ends. */
+static unsigned wait_list(struct server *server, struct pollfd fds[2 + MOUNTS_MAX],
+                          struct mount_session *of[2 + MOUNTS_MAX])
+{
+    unsigned n = 2;
+
+    fds[0] = (struct pollfd){.fd = server->signal_fd, .events = POLLIN};
+    fds[1] = (struct pollfd){.fd = server->wake_fd, .events = POLLIN};
+    pthread_mutex_lock(&server->lock);
+    for (unsigned i = 0; i < server->sessions_n; i++) {
+        int life = mount_session_life_fd(server->sessions[i]);
+
+        if (life < 0)
+            continue;
+        of[n] = server->sessions[i];
+        fds[n++] = (struct pollfd){.fd = life, .events = POLLIN};
+    }
+    pthread_mutex_unlock(&server->lock);
+    return n;
+}
+
+/* False: a signal says that everything is to end. */
+static bool wait_for_news(struct server *server)
+{
+    struct pollfd fds[2 + MOUNTS_MAX];
+    struct mount_session *of[2 + MOUNTS_MAX];
+    unsigned n = wait_list(server, fds, of);
+    uint64_t woken;
+
+    if (poll(fds, n, -1) < 0)
+        return errno == EINTR;
+    if (fds[0].revents)
+        return false;
+    if (fds[1].revents)
+        (void)!read(server->wake_fd, &woken, sizeof(woken)); /* told all there is to tell */
+    for (unsigned i = 2; i < n; i++)
+        if (fds[i].revents)
+            mount_session_end(of[i]);
+    return true;
+}
+
+/* S5 */
+static bool last_has_ended(struct server *server)
+{
+    bool last;
+
+    pthread_mutex_lock(&server->lock);
+    last = server->sessions_n == 0 && server->joining_n == 0;
+    server->ending = last;
+    pthread_mutex_unlock(&server->lock);
+    return last;
+}
+
+static void server_wait(struct server *server)
+{
+    struct mount_session *session;
+
+    do {
+        while ((session = session_take(server, false)))
+            mount_session_close(session);
+    } while (!last_has_ended(server) && wait_for_news(server));
+    pthread_mutex_lock(&server->lock);
+    server->ending = true;
+    pthread_mutex_unlock(&server->lock);
+    while ((session = session_take(server, true)))
+        mount_session_close(session);
 }
 
 /* ---- the process */
@@ -428,6 +563,14 @@ bool mount_report(struct mount_job *job, int code, const struct emlfs_err *err)
     return heard;
 }
 
+void mount_ending_signals(sigset_t *ret)
+{
+    sigemptyset(ret);
+    sigaddset(ret, SIGTERM);
+    sigaddset(ret, SIGINT);
+    sigaddset(ret, SIGHUP);
+}
+
 /* Keys are in memory: no core, no ptrace; and memory that large reads took goes back. */
 static void harden_process(void)
 {
@@ -442,7 +585,7 @@ static void harden_process(void)
     (void)mallopt(M_TRIM_THRESHOLD, 16 << 20);
     umask(077);
     sigaction(SIGPIPE, &ignore, NULL);
-    ending_signals(&signals);
+    mount_ending_signals(&signals);
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
 }
 
@@ -466,22 +609,6 @@ static void leave_terminal(void)
         (void)close(fd);
 }
 
-static int server_start(struct server *server, struct emlfs_err *err)
-{
-    int rc;
-
-    rc = server_open(server, err);
-    if (rc == 0)
-        rc = server_session(server, err);
-    if (rc == 0)
-        rc = server_threads(server, err);
-    if (rc == 0)
-        rc = server_signals(server, err);
-    if (rc == 0)
-        raise_read_ahead(server->job);
-    return rc;
-}
-
 static int server_run(struct server *server)
 {
     struct mount_job *job = server->job;
@@ -489,43 +616,88 @@ static int server_run(struct server *server)
 
     if (!job->foreground)
         leave_terminal();
-    server->recorded = server_record(server, EMLFS_LEDGER_MOUNTED);
-    if (mount_report(job, MOUNT_OK, &err)) {
-        fs_log_text(server->fs.log, LOG_INFO, "%s mounted on %s", job->source, job->mountpoint);
-        fs_loop_run(server->loop, THREADS_MAX);
-    }
+    if (mount_report(job, MOUNT_OK, &err))
+        server_wait(server);
     if (server_close(server, &err) < 0) {
-        fs_log_text(server->fs.log, LOG_ERR, "closing %s: %s", job->archive, err.text);
+        fs_log_text(server->shared.log, LOG_ERR, "closing %s: %s", job->archive, err.text);
         return MOUNT_SYSTEM;
     }
-    fs_log_text(server->fs.log, LOG_INFO, "%s unmounted", job->source);
     return MOUNT_OK;
+}
+
+/* Once. -EBUSY: another process has the archive; *ret_code where it ran or failed for good. */
+static int serve_here(struct mount_job *job, struct fs_log *log, int *ret_code,
+                      struct emlfs_err *err)
+{
+    struct server server = {.job = job, .shared = {.log = log}, .wake_fd = -1, .signal_fd = -1};
+    int rc;
+
+    pthread_mutex_init(&server.lock, NULL);
+    rc = server_open(&server, err);
+    if (rc == 0)
+        rc = server_start(&server, err);
+    if (rc == 0) {
+        *ret_code = server_run(&server);
+        return 0;
+    }
+    (void)server_close(&server, NULL);
+    return rc;
+}
+
+/* Served by another process: in the foreground, as long as it is. */
+static int serve_there(struct mount_job *job, int life)
+{
+    struct emlfs_err err = {.code = 0};
+
+    if (!mount_report(job, MOUNT_OK, &err) || !job->foreground)
+        return MOUNT_OK;
+    int rc = mount_join_wait(life);
+
+    emlfs_os_close(&life);
+    return rc < 0 ? MOUNT_SYSTEM : MOUNT_OK;
+}
+
+/* Whoever has the archive: a mount process is joined, of anything else the end is waited for. */
+static int serve_somewhere(struct mount_job *job, struct fs_log *log, int *ret_code,
+                           struct emlfs_err *err)
+{
+    const int64_t until_ns = emlfs_os_monotonic_ns() + LOCK_WAIT_NS;
+
+    for (;;) {
+        int life, rc = mount_join(job, &life, err);
+
+        if (rc == 0) {
+            *ret_code = serve_there(job, life);
+            return 0;
+        }
+        if (rc == MOUNT_JOIN_NOBODY) {
+            rc = serve_here(job, log, ret_code, err);
+            rc = rc == -EBUSY ? -EAGAIN : rc;
+        }
+        if (rc != -EAGAIN || emlfs_os_monotonic_ns() >= until_ns)
+            return rc;
+        (void)poll(NULL, 0, AGAIN_MS);
+    }
 }
 
 int mount_serve(struct mount_job *job)
 {
-    struct server server = {.job = job, .since_sec = time(NULL)};
     struct emlfs_err err = {.code = 0};
-    int code;
+    struct fs_log *log;
+    int code = MOUNT_FAILED;
 
     harden_process();
-    server.fs.acl = job->options.acl;
-    server.fs.xattr = job->options.xattr;
-    server.fs.read_only = job->options.read_only;
-    server.fs.archive_name_sec = job->options.private_names ? 0.0 : FS_CACHE_SEC;
-    server.fs.log = fs_log_new(job->foreground);
-    if (!server.fs.log) {
+    log = fs_log_new(job->foreground);
+    if (!log) {
         emlfs_err_set(&err, ENOMEM, "mount", "out of memory");
         mount_report(job, MOUNT_SYSTEM, &err);
         return MOUNT_SYSTEM;
     }
-    if (server_start(&server, &err) < 0) {
-        (void)server_close(&server, NULL);
+    if (serve_somewhere(job, log, &code, &err) < 0) {
+        mount_undo(job);
         code = mount_asof_refused(&err) ? MOUNT_USAGE : MOUNT_FAILED;
         mount_report(job, code, &err);
-    } else {
-        code = server_run(&server);
     }
-    fs_log_free(server.fs.log);
+    fs_log_free(log);
     return code;
 }

@@ -212,9 +212,20 @@ struct emlfs_control_options {
     struct emlfs_index *index;
     struct emlfs_saved *saved;
     /* Called on a control thread; must not wait for the control server to stop. */
-    int (*unmount)(void *arg, const struct emlfs_subject *subject, struct emlfs_err *err);
-    /* fills a JSON object for `emlfs status`: mount point, since, options */
-    int (*mount_status)(void *arg, struct json_object *ret);
+    int (*unmount)(void *arg, const struct emlfs_subject *subject, struct json_object *args,
+                   struct emlfs_err *err);
+    /* Adds "mounts" to the row of `emlfs status`: of each its mount point, since when, options. */
+    int (*mount_status)(void *arg, struct json_object *row);
+    /* Are names of user archives hidden from strangers? Where there is a mount that hides them. */
+    bool (*private_names)(void *arg);
+    /*
+     * A further mount: _ask judges it, prepares it and gives it a *ret; after 0 _take is called
+     * once, with the descriptors that came (-1: none) or without, which ends it. What it keeps of
+     * fds it sets -1.
+     */
+    int (*mount_ask)(void *arg, const struct emlfs_subject *subject, struct json_object *args,
+                     const struct emlfs_progress *progress, void **ret, struct emlfs_err *err);
+    int (*mount_take)(void *arg, void *asked, int fds[2], struct emlfs_err *err);
     void *arg;
 };
 int emlfs_control_start(const struct emlfs_control_options *options, struct emlfs_control **ret,
@@ -228,9 +239,10 @@ void emlfs_control_stop(struct emlfs_control *control);
  */
 int emlfs_remote_connect(const char *archive, int *ret_fd, struct emlfs_err *err);
 /*
- * Run the command of this name ("umount" too: no arguments) in the mount process. Of call, args,
- * row, bytes, notice, progress (with cancel) and arg are used, findings is set; any callback may be
- * NULL. Returns what the command returned there. One run per connection; fd stays the caller's.
+ * Run the command of this name ("umount" too: "mountpoint", where there are several) in the mount
+ * process. Of call, args, row, bytes, notice, progress (with cancel) and arg are used, findings is
+ * set; any callback may be NULL. Returns what the command returned there. One run per connection;
+ * fd stays the caller's.
  */
 int emlfs_remote_run(int fd, const char *command, struct emlfs_call *call, struct emlfs_err *err);
 

@@ -77,7 +77,7 @@ int emlfs_archive_store_next(struct emlfs_archive *archive, uint16_t after,
 
 /*
  * Called after each commit, on the committing thread, after change notices: must only wake
- * somebody. At most 4 watchers. -ENOSPC. _unwatch returns when no call is under way any more.
+ * somebody. At most 72 watchers. -ENOSPC. _unwatch returns when no call is under way any more.
  */
 int emlfs_archive_watch(struct emlfs_archive *archive, void (*fn)(void *arg), void *arg);
 void emlfs_archive_unwatch(struct emlfs_archive *archive, void (*fn)(void *arg), void *arg);

@@ -95,6 +95,11 @@ int emlfs_user_remove(struct emlfs_archive *archive, const struct emlfs_actor *a
 struct emlfs_subject {
     uid_t uid;
     gid_t gid;
+    /* What comes from the mount that they ask through. */
+    bool read_only;          /* nothing may change */
+    bool private_names;      /* names of user archives are hidden from strangers */
+    bool acts;               /* as that user, who or what the uid may be: not root, either */
+    struct emlfs_user_id as; /* 0: as nobody */
 };
 
 /*

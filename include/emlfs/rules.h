@@ -23,8 +23,7 @@ struct emlfs_rules_options {
     struct emlfs_archive *archive;
     struct emlfs_bindings *bindings;
     struct emlfs_index *index; /* NULL: whether a query matches cannot be told, so mail is kept */
-    bool private_names;        /* names of user archives are hidden from strangers */
-    bool read_only;            /* nothing may change: a read-only mount */
+    bool read_only;            /* as emlfs_rules_set_read_only, from the beginning */
     /* Time for the compliance clock; NULL: emlfs_time_sample_take. For tests. */
     int (*sample)(void *arg, struct emlfs_time_sample *ret);
     void *sample_arg;
@@ -35,6 +34,13 @@ struct emlfs_rules_options {
  */
 int emlfs_rules_open(const struct emlfs_rules_options *options, struct emlfs_rules **ret,
                      struct emlfs_err *err);
+/*
+ * While set nothing changes, whoever asks: every mount of the archive is
+ * read-only. What one caller is refused, because of the mount they ask through, is in the subject.
+ * Any thread.
+ */
+void emlfs_rules_set_read_only(struct emlfs_rules *rules, bool read_only);
+bool emlfs_rules_is_read_only(struct emlfs_rules *rules);
 /* Keeps the clock's state, where the archive can be written. NULL is fine. Before the archive. */
 void emlfs_rules_close(struct emlfs_rules *rules);
 

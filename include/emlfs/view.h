@@ -63,6 +63,7 @@ struct emlfs_view_options {
     struct emlfs_rules *rules;
     struct emlfs_index *index; /* NULL: there are no searches */
     struct emlfs_saved *saved; /* NULL exactly when index is */
+    bool read_only;            /* nothing is changed through this view */
     bool private_names;        /* hide the top directories of user archives from other accounts */
     bool strict_root;          /* uid 0 is refused even by attribute caches: shorter time-outs */
     bool retention_atime;      /* atime of a message: its earliest deletion date, 0: none */

@@ -21,6 +21,10 @@
  * READY; then the client sends FOLDER and MESSAGE frames, each MESSAGE followed by DATA frames of
  * exactly its size; VERDICT frames come back in the order of the messages; END asks for the RESULT.
  *
+ * A request named "mount" is answered with READY, when the mount may come; then the client sends
+ * one byte and with it the descriptor of the mounted FUSE connection, and perhaps a socket whose
+ * end ends the mount. RESULT says whether it is served.
+ *
  * Both ends treat what they receive as foreign.
  */
 #define EMLFS_WIRE_PROTOCOL 1
@@ -99,6 +103,12 @@ int emlfs_wire_recv(struct emlfs_wire_reader *reader, struct emlfs_frame *ret);
 int emlfs_wire_send_all(int fd, struct emlfs_span bytes);
 int emlfs_wire_send(int fd, uint8_t type, struct emlfs_span payload);
 int emlfs_wire_send_json(int fd, uint8_t type, struct json_object *object);
+
+/* A byte with n (1...2) descriptors. -EPIPE, -ETIMEDOUT. */
+int emlfs_wire_send_fds(int fd, const int *fds, unsigned n);
+/* The other end: what came is the caller's, -1 where less came. As emlfs_wire_recv; -EUCLEAN: more
+ * than max (1...2), or none. */
+int emlfs_wire_recv_fds(int fd, int *fds, unsigned max);
 
 /* REQUEST payload of a command. NULL: no memory. args may be NULL. */
 struct json_object *emlfs_wire_request(const char *command, struct json_object *args);

@@ -48,7 +48,7 @@ struct block_cache;
 struct writer;
 
 #define FILING_MAX 512u
-#define WATCHERS_MAX 4u
+#define WATCHERS_MAX 72u
 struct watcher {
     void (*fn)(void *arg); /* NULL: free */
     void *arg;

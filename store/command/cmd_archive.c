@@ -151,13 +151,7 @@ int emlfs_run_status(struct emlfs_call *call, struct emlfs_err *err)
 
     if (row)
         status_fill(call, &status, row);
-    if (row && call->mount && call->mount->mount_status) {
-        struct json_object *mount = json_object_new_object();
-
-        if (mount && call->mount->mount_status(call->mount->arg, mount) == 0)
-            json_object_object_add(row, "mount", mount);
-        else
-            json_object_put(mount);
-    }
+    if (row && call->mount && call->mount->mount_status)
+        (void)call->mount->mount_status(call->mount->arg, row);
     return emlfs_row_put(call, row, err);
 }

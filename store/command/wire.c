@@ -122,6 +122,65 @@ int emlfs_wire_send_json(int fd, uint8_t type, struct json_object *object)
     return r;
 }
 
+#define FDS_MAX 2u
+
+/* Room for the descriptors of one message. */
+union fds_room {
+    struct cmsghdr head;
+    char bytes[CMSG_SPACE(FDS_MAX * sizeof(int))];
+};
+
+int emlfs_wire_send_fds(int fd, const int *fds, unsigned n)
+{
+    char byte = 0;
+    struct iovec data = {.iov_base = &byte, .iov_len = 1};
+    union fds_room room = {.bytes = {0}};
+    struct msghdr message = {.msg_iov = &data,
+                             .msg_iovlen = 1,
+                             .msg_control = room.bytes,
+                             .msg_controllen = CMSG_SPACE(n * sizeof(int))};
+    struct cmsghdr *head = CMSG_FIRSTHDR(&message);
+    ssize_t sent;
+
+    head->cmsg_level = SOL_SOCKET;
+    head->cmsg_type = SCM_RIGHTS;
+    head->cmsg_len = CMSG_LEN(n * sizeof(int));
+    memcpy(CMSG_DATA(head), fds, n * sizeof(int));
+    do
+        sent = sendmsg(fd, &message, MSG_NOSIGNAL);
+    while (sent < 0 && errno == EINTR);
+    if (sent < 0)
+        return errno == EAGAIN ? -ETIMEDOUT : -errno;
+    return 0;
+}
+
+int emlfs_wire_recv_fds(int fd, int *fds, unsigned max)
+{
+    char byte;
+    struct iovec data = {.iov_base = &byte, .iov_len = 1};
+    union fds_room room = {.bytes = {0}};
+    struct msghdr message = {.msg_iov = &data,
+                             .msg_iovlen = 1,
+                             .msg_control = room.bytes,
+                             .msg_controllen = CMSG_SPACE(max * sizeof(int))};
+    struct cmsghdr *head;
+    ssize_t got;
+
+    for (unsigned i = 0; i < max; i++)
+        fds[i] = -1;
+    do
+        got = recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
+    while (got < 0 && errno == EINTR);
+    if (got < 0)
+        return errno == EAGAIN ? -ETIMEDOUT : -errno;
+    if (got == 0)
+        return -ENODATA;
+    head = CMSG_FIRSTHDR(&message);
+    if (head && head->cmsg_level == SOL_SOCKET && head->cmsg_type == SCM_RIGHTS)
+        memcpy(fds, CMSG_DATA(head), head->cmsg_len - CMSG_LEN(0));
+    return fds[0] < 0 || (message.msg_flags & MSG_CTRUNC) ? -EUCLEAN : 0;
+}
+
 /*
  * sun_path holds 107 bytes: an archive further down is addressed through a descriptor of its
  * directory (*ret_dir, to be closed after bind or connect).

@@ -45,6 +45,7 @@ int emlfs_rules_open_on(const struct emlfs_rules_options *options,
         return emlfs_err_sys(err, ENOMEM, "policy", "cannot open the rules");
     rules->options = *options;
     rules->system = *system;
+    atomic_init(&rules->read_only, options->read_only);
     pthread_mutex_init(&rules->load, NULL);
     pthread_mutex_init(&rules->lock, NULL);
     pthread_mutex_init(&rules->clock.lock, NULL);
@@ -66,6 +67,16 @@ int emlfs_rules_open(const struct emlfs_rules_options *options, struct emlfs_rul
 {
     const struct rules_system system = emlfs_rules_system();
     return emlfs_rules_open_on(options, &system, ret, err);
+}
+
+void emlfs_rules_set_read_only(struct emlfs_rules *rules, bool read_only)
+{
+    atomic_store(&rules->read_only, read_only);
+}
+
+bool emlfs_rules_is_read_only(struct emlfs_rules *rules)
+{
+    return atomic_load(&rules->read_only);
 }
 
 void emlfs_rules_close(struct emlfs_rules *rules)

@@ -119,7 +119,7 @@ int rules_job_run(struct rules_job *job, rules_job_fn *fn, struct emlfs_err *err
 {
     int r = -EAGAIN;
 
-    if (job->rules->options.read_only)
+    if (emlfs_rules_is_read_only(job->rules))
         return emlfs_err_set(err, EROFS, "policy", "the archive takes no changes");
     for (unsigned i = 0; r == -EAGAIN && i < RULES_ATTEMPTS_MAX; i++) {
         r = rules_snapshot_get(job->rules, &job->now, err);

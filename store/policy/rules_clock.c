@@ -56,7 +56,7 @@ static int state_save(struct emlfs_rules *rules, bool when_due, struct emlfs_err
     struct rules_clock *clock = &rules->clock;
     int r = 0;
 
-    if (rules->options.read_only)
+    if (emlfs_rules_is_read_only(rules))
         return 0;
     pthread_mutex_lock(&clock->save);
     pthread_mutex_lock(&clock->lock);
@@ -76,7 +76,7 @@ static int event_record(struct emlfs_rules *rules, const char *name,
     struct emlfs_compliance_report report;
     char detail[256];
 
-    if (rules->options.read_only)
+    if (emlfs_rules_is_read_only(rules))
         return 0;
     emlfs_compliance_report(state, &report);
     snprintf(detail, sizeof(detail), "system clock %+lld s against the compliance clock: %s",

@@ -225,8 +225,9 @@ struct rules_shape_slot {
 struct emlfs_rules {
     struct emlfs_rules_options options;
     struct rules_system system;
-    pthread_mutex_t load; /* one reads the rows at a time */
-    pthread_mutex_t lock; /* of everything below, the clock apart; a leaf */
+    atomic_bool read_only; /* instead of options.read_only, which is its first value */
+    pthread_mutex_t load;  /* one reads the rows at a time */
+    pthread_mutex_t lock;  /* of everything below, the clock apart; a leaf */
     struct rules_snapshot *snapshot;
     struct rules_groups *groups;
     uint64_t serial;

@@ -130,6 +130,14 @@ static const struct rules_user *user_of_uid(struct emlfs_rules *rules,
     return NULL;
 }
 
+static const struct rules_user *user_acting(const struct rules_snapshot *snapshot,
+                                            struct emlfs_user_id id)
+{
+    const struct rules_user *user = id.v ? rules_user_of(snapshot, id) : NULL;
+
+    return user && !(user->flags & EMLFS_USER_REMOVED) ? user : NULL;
+}
+
 /* Groups of user's account into *ret (to be freed), with room for one more. */
 static int account_groups(struct emlfs_rules *rules, const struct rules_user *user, gid_t **ret,
                           unsigned *ret_n)
@@ -172,7 +180,8 @@ static struct rules_caller *caller_make(struct emlfs_rules *rules,
                                         const struct rules_snapshot *snapshot,
                                         const struct emlfs_subject *subject)
 {
-    const struct rules_user *user = user_of_uid(rules, snapshot, subject->uid);
+    const struct rules_user *user = subject->acts ? user_acting(snapshot, subject->as)
+                                                  : user_of_uid(rules, snapshot, subject->uid);
     struct rules_caller *caller = NULL;
     gid_t *gids = NULL;
     unsigned n;
@@ -205,7 +214,8 @@ static struct rules_caller **caller_places(struct emlfs_rules *rules,
 
 static bool caller_is(const struct rules_caller *caller, const struct emlfs_subject *subject)
 {
-    return caller && caller->subject.uid == subject->uid && caller->subject.gid == subject->gid;
+    return caller && caller->subject.uid == subject->uid && caller->subject.gid == subject->gid &&
+           caller->subject.acts == subject->acts && caller->subject.as.v == subject->as.v;
 }
 
 static struct rules_caller *caller_at_hand(struct emlfs_rules *rules,
@@ -282,6 +292,11 @@ struct emlfs_access_subject rules_subject_of(const struct rules_snapshot *snapsh
 
 /* ---- asking */
 
+static bool is_root(const struct emlfs_subject *subject)
+{
+    return subject->uid == 0 && !subject->acts;
+}
+
 void rules_ask_end(struct rules_ask *ask)
 {
     rules_caller_unref(ask->caller);
@@ -295,7 +310,7 @@ int rules_ask_begin(struct emlfs_rules *rules, const struct emlfs_subject *subje
 {
     *ret = (struct rules_ask){.rules = rules};
     ret->who.subject = *subject;
-    ret->who.access.root = subject->uid == 0;
+    ret->who.access.root = is_root(subject);
     int r = rules_snapshot_get(rules, &ret->snapshot, err);
     if (r < 0)
         return r;
@@ -306,7 +321,7 @@ int rules_ask_begin(struct emlfs_rules *rules, const struct emlfs_subject *subje
     if (!user)
         return 0;
     ret->who.access = rules_subject_of(ret->snapshot, user);
-    ret->who.access.root = subject->uid == 0;
+    ret->who.access.root = is_root(subject);
     ret->rights = rules_rights_of(ret->snapshot, user->id);
     memcpy(ret->who.name, user->name, sizeof(ret->who.name));
     return 0;
@@ -382,8 +397,7 @@ void rules_object(struct emlfs_rules *rules, const struct rules_snapshot *snapsh
         .archive = target->user,
         /* An archive that is not known was there before nobody's time. */
         .archive_made_ns = owner ? owner->created_ns : INT64_MAX,
-        .private_name = rules->options.private_names,
-        .read_only = rules->options.read_only || snapshot->all_protected,
+        .read_only = emlfs_rules_is_read_only(rules) || snapshot->all_protected,
         .store = target->store_no
                      ? emlfs_archive_store_state(rules->options.archive, target->store_no)
                      : EMLFS_STORE_CURRENT,
@@ -394,6 +408,8 @@ void rules_ask_object(struct rules_ask *ask, const struct emlfs_target *target,
                       struct emlfs_access_object *ret)
 {
     rules_object(ask->rules, ask->snapshot, target, ret);
+    ret->private_name = ask->who.subject.private_names;
+    ret->read_only |= ask->who.subject.read_only;
     ret->grants = target->user.v ? ask_grants(ask, target->user) : 0;
 }
 
@@ -423,7 +439,7 @@ void emlfs_rules_who(struct emlfs_rules *rules, const struct emlfs_subject *subj
     int r = rules_ask_begin(rules, subject, &ask, NULL);
     *ret = ask.who;
     if (r < 0) /* uid 0 administers all the same: it has to repair what is broken */
-        ret->access = (struct emlfs_access_subject){.root = subject->uid == 0};
+        ret->access = (struct emlfs_access_subject){.root = is_root(subject)};
 }
 
 struct emlfs_actor emlfs_rules_actor(const struct emlfs_who *who, unsigned source)

@@ -275,6 +275,10 @@ int emlfs_view_lookup(struct emlfs_view *view, const struct emlfs_subject *subje
                       emlfs_node parent, const char *name, struct emlfs_attr *ret,
                       struct emlfs_err *err)
 {
+    struct emlfs_subject caller;
+
+    subject = view_caller(view, subject, &caller);
+
     struct view_node at = view_node_decode(parent);
 
     if (strlen(name) > 255)
@@ -340,6 +344,10 @@ static int getattr_message(struct emlfs_view *view, const struct emlfs_subject *
 int emlfs_view_getattr(struct emlfs_view *view, const struct emlfs_subject *subject,
                        emlfs_node node, struct emlfs_attr *ret, struct emlfs_err *err)
 {
+    struct emlfs_subject caller;
+
+    subject = view_caller(view, subject, &caller);
+
     struct view_node at = view_node_decode(node);
     struct emlfs_target target;
     int rc;
@@ -376,6 +384,10 @@ bool view_kind_is_file(enum view_kind kind)
 int emlfs_view_access(struct emlfs_view *view, const struct emlfs_subject *subject, emlfs_node node,
                       struct emlfs_err *err)
 {
+    struct emlfs_subject caller;
+
+    subject = view_caller(view, subject, &caller);
+
     struct view_node at = view_node_decode(node);
     struct view_attempt attempt = {.subject = subject, .folder = at.folder};
     int rc;

@@ -239,6 +239,10 @@ int emlfs_view_mkdir(struct emlfs_view *view, const struct emlfs_subject *subjec
                      emlfs_node parent, const char *name, struct emlfs_attr *ret,
                      struct emlfs_err *err)
 {
+    struct emlfs_subject caller;
+
+    subject = view_caller(view, subject, &caller);
+
     struct view_node at = view_node_decode(parent);
     struct view_attempt attempt = {.subject = subject, .call = EMLFS_CALL_MKDIR, .name = name};
     int rc = attempt_begin(view, &at, &attempt, err);
@@ -314,6 +318,10 @@ static int rmdir_in(struct emlfs_view *view, const struct view_node *at,
 int emlfs_view_rmdir(struct emlfs_view *view, const struct emlfs_subject *subject,
                      emlfs_node parent, const char *name, struct emlfs_err *err)
 {
+    struct emlfs_subject caller;
+
+    subject = view_caller(view, subject, &caller);
+
     struct view_node at = view_node_decode(parent);
     struct view_attempt attempt = {.subject = subject, .call = EMLFS_CALL_RMDIR, .name = name};
     int rc = attempt_begin(view, &at, &attempt, err);
@@ -376,6 +384,10 @@ static int unlink_in(struct emlfs_view *view, const struct view_node *at,
 int emlfs_view_unlink(struct emlfs_view *view, const struct emlfs_subject *subject,
                       emlfs_node parent, const char *name, struct emlfs_err *err)
 {
+    struct emlfs_subject caller;
+
+    subject = view_caller(view, subject, &caller);
+
     struct view_node at = view_node_decode(parent);
     struct view_attempt attempt = {.subject = subject, .call = EMLFS_CALL_UNLINK, .name = name};
     int rc = attempt_begin(view, &at, &attempt, err);
@@ -534,6 +546,10 @@ static int rename_from(struct moving *moving, const struct view_node *from,
 int emlfs_view_rename(struct emlfs_view *view, const struct emlfs_subject *subject,
                       const struct emlfs_view_move *move, struct emlfs_err *err)
 {
+    struct emlfs_subject caller;
+
+    subject = view_caller(view, subject, &caller);
+
     struct view_node from = view_node_decode(move->parent);
     struct view_node to = view_node_decode(move->to_parent);
     struct view_attempt attempt = {
@@ -572,6 +588,10 @@ int emlfs_view_setattr(struct emlfs_view *view, const struct emlfs_subject *subj
                        emlfs_node node, const struct emlfs_view_set *set, struct emlfs_attr *ret,
                        struct emlfs_err *err)
 {
+    struct emlfs_subject caller;
+
+    subject = view_caller(view, subject, &caller);
+
     int rc = emlfs_view_getattr(view, subject, node, ret, err);
 
     if (rc < 0 || !set_differs(set, ret))
@@ -584,6 +604,10 @@ int emlfs_view_setattr(struct emlfs_view *view, const struct emlfs_subject *subj
 int emlfs_view_refuse(struct emlfs_view *view, const struct emlfs_subject *subject, emlfs_node node,
                       enum emlfs_access_call call, struct emlfs_err *err)
 {
+    struct emlfs_subject caller;
+
+    subject = view_caller(view, subject, &caller);
+
     struct view_node at = view_node_decode(node);
     struct view_attempt attempt = {.subject = subject, .call = call};
     int rc = attempt_begin(view, &at, &attempt, err);

@@ -108,6 +108,10 @@ static int dir_open_kind(struct emlfs_view_dir *dir, struct emlfs_err *err)
 int emlfs_view_dir_open(struct emlfs_view *view, const struct emlfs_subject *subject,
                         emlfs_node node, struct emlfs_view_dir **ret, struct emlfs_err *err)
 {
+    struct emlfs_subject caller;
+
+    subject = view_caller(view, subject, &caller);
+
     struct view_node at = view_node_decode(node);
     struct view_attempt attempt = {
         .subject = subject, .folder = at.folder, .call = EMLFS_CALL_LIST};

@@ -27,6 +27,10 @@ struct emlfs_view_file {
 int emlfs_view_file_open(struct emlfs_view *view, const struct emlfs_subject *subject,
                          emlfs_node node, struct emlfs_view_file **ret, struct emlfs_err *err)
 {
+    struct emlfs_subject caller;
+
+    subject = view_caller(view, subject, &caller);
+
     struct view_node at = view_node_decode(node);
     struct emlfs_view_file *file;
     int rc;

@@ -129,6 +129,16 @@ emlfs_node view_explained_node(struct emlfs_msg_id id);
 int view_owner_of(struct emlfs_view *view, struct emlfs_folder_id folder, struct view_owner *ret,
                   struct emlfs_err *err);
 
+/* ---- who asks, of what: view_scope.c */
+
+/*
+ * subject as the rules are to know them who asks through this view; lives in *ret. Every function
+ * of the contract begins with it, and may be given its answer again.
+ */
+const struct emlfs_subject *view_caller(struct emlfs_view *view,
+                                        const struct emlfs_subject *subject,
+                                        struct emlfs_subject *ret);
+
 /* ---- rights: view_rights.c */
 
 /* The one question: emlfs_rules_check. */

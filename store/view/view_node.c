@@ -230,7 +230,7 @@ void view_shape_of(struct emlfs_view *view, struct emlfs_user_id user, struct vi
 {
     emlfs_rules_shape(view->options.rules, user, &ret->s);
     ret->searches = ret->s.directory | 0700; /* a list of searches is its owner's, as no mail is */
-    if (!emlfs_archive_all_protected(view->options.archive))
+    if (!view->options.read_only && !emlfs_archive_all_protected(view->options.archive))
         return;
     ret->s.directory &= (mode_t)~0222;
     ret->s.deletable = false;

@@ -227,6 +227,10 @@ int emlfs_view_xattr_get(struct emlfs_view *view, const struct emlfs_subject *su
                          emlfs_node node, const char *name, struct emlfs_buf *out,
                          struct emlfs_err *err)
 {
+    struct emlfs_subject caller;
+
+    subject = view_caller(view, subject, &caller);
+
     struct xattr_ask ask = {.view = view, .subject = subject, .node = node, .out = out, .err = err};
     const struct emlfs_view_options *options = &view->options;
     bool acl = options->acl && strcmp(name, ACL_NAME) == 0;
@@ -255,6 +259,10 @@ static int list_add(struct emlfs_buf *out, const char *name)
 int emlfs_view_xattr_list(struct emlfs_view *view, const struct emlfs_subject *subject,
                           emlfs_node node, struct emlfs_buf *out, struct emlfs_err *err)
 {
+    struct emlfs_subject caller;
+
+    subject = view_caller(view, subject, &caller);
+
     EMLFS_BUF_CLEANUP struct emlfs_buf value = EMLFS_BUF_INIT(64u << 10);
     struct xattr_ask ask = {
         .view = view, .subject = subject, .node = node, .out = &value, .err = err};
@@ -299,6 +307,10 @@ int emlfs_view_xattr_set(struct emlfs_view *view, const struct emlfs_subject *su
                          emlfs_node node, const char *name, struct emlfs_span value,
                          struct emlfs_err *err)
 {
+    struct emlfs_subject caller;
+
+    subject = view_caller(view, subject, &caller);
+
     EMLFS_BUF_CLEANUP struct emlfs_buf now = EMLFS_BUF_INIT(64u << 10);
     struct xattr_ask ask = {
         .view = view, .subject = subject, .node = node, .out = &now, .err = err};

@@ -16,9 +16,12 @@ struct control_test {
     unsigned unmounts;
 };
 
-static int test_unmount(void *arg, const struct emlfs_subject *subject, struct emlfs_err *err)
+static int test_unmount(void *arg, const struct emlfs_subject *subject, struct json_object *args,
+                        struct emlfs_err *err)
 {
     struct control_test *c = arg;
+
+    (void)args;
 
     assert_int_equal(subject->uid, getuid());
     if (c->unmounts++ > 0)
@@ -29,7 +32,7 @@ static int test_unmount(void *arg, const struct emlfs_subject *subject, struct e
 static int test_mount_status(void *arg, struct json_object *ret)
 {
     (void)arg;
-    json_object_object_add(ret, "mountpoint", json_object_new_string("/somewhere"));
+    json_object_object_add(ret, "mounts", json_object_new_string("/somewhere"));
     return 0;
 }
 
@@ -133,7 +136,7 @@ static void test_commands(void **state)
     assert_int_equal(json_object_array_length(seen.rows), 3);
     assert_string_equal(row_text(&seen, 2, "name"), "bob");
     OK(run(c, "status", "{}", &seen, &err));
-    assert_non_null(strstr(row_text(&seen, 3, "mount"), "/somewhere"));
+    assert_non_null(strstr(row_text(&seen, 3, "mounts"), "/somewhere"));
     assert_int_equal(run(c, "user add", "{\"NAME\":\"bob\"}", &seen, &err), -EEXIST);
     assert_true(strlen(err.text) > 0);
     seen_free(&seen);

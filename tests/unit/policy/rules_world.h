@@ -174,7 +174,7 @@ static const struct emlfs_by by_root = {
 
 static inline struct emlfs_subject subject_of(unsigned user)
 {
-    return (struct emlfs_subject){user ? UID(user) : 0, user ? UID(user) : 0};
+    return (struct emlfs_subject){.uid = user ? UID(user) : 0, .gid = user ? UID(user) : 0};
 }
 
 static inline int check(struct world *w, unsigned user, enum emlfs_object kind, unsigned owner,

@@ -106,11 +106,11 @@ static void groups_are_asked_now_and_then(void **state)
     assert_int_equal(check(w, CAROL, EMLFS_OBJECT_MESSAGE, DAVE, EMLFS_CALL_OPEN), 0);
     assert_false(w->locked);
     /* The group of the process counts, too. */
-    const struct emlfs_subject subject = {UID(EVE), GROUP_SALES};
+    const struct emlfs_subject subject = {.uid = UID(EVE), .gid = GROUP_SALES};
     const struct emlfs_target target = {EMLFS_OBJECT_MESSAGE, {DAVE}, 1};
     assert_int_equal(emlfs_rules_check(w->rules, &subject, &target, EMLFS_CALL_OPEN, NULL), 0);
     /* But one who is no archive user has nothing by a group. */
-    const struct emlfs_subject stranger = {4242, GROUP_SALES};
+    const struct emlfs_subject stranger = {.uid = 4242, .gid = GROUP_SALES};
     assert_int_equal(emlfs_rules_check(w->rules, &stranger, &target, EMLFS_CALL_OPEN, NULL),
                      -ENOENT);
 }
@@ -123,7 +123,7 @@ static void many_callers(void **state)
 
     for (unsigned round = 0; round < 2; round++)
         for (uid_t uid = 900; uid < 3000; uid++) {
-            const struct emlfs_subject subject = {uid, uid % 7};
+            const struct emlfs_subject subject = {.uid = uid, .gid = uid % 7};
             int r = emlfs_rules_check(w->rules, &subject, &target, EMLFS_CALL_OPEN, NULL);
             assert_int_equal(r, uid == UID(BOB) ? 0 : -ENOENT);
         }

@@ -106,7 +106,7 @@ static int setup(void **state)
     emlfs_bindings_refresh(f->bindings);
     view.archive = f->archive;
     view.bindings = f->bindings;
-    view.rules = f->rules = rules_new(f->archive, f->bindings, false);
+    view.rules = f->rules = rules_new(f->archive, f->bindings);
     f->options = view;
     check(emlfs_view_new(&view, &f->view, &err), &err);
     f->is_alice.uid = uid_named("daemon");
@@ -240,7 +240,6 @@ static void test_private_names(void **state)
     struct emlfs_attr attr;
 
     options.private_names = true;
-    options.rules = rules_new(f->archive, f->bindings, true);
     assert_int_equal(emlfs_view_new(&options, &f->view, NULL), 0);
     assert_int_equal(lookup(f, &f->is_alice, EMLFS_NODE_ROOT, "alice", &attr), 0);
     assert_int_equal(emlfs_view_getattr(f->view, &f->is_other, attr.node, &attr, NULL), -ENOENT);
@@ -248,7 +247,6 @@ static void test_private_names(void **state)
     assert_int_equal(lookup(f, &f->is_other, EMLFS_NODE_ROOT, "alice", &attr), -ENOENT);
     assert_int_equal(lookup(f, &f->is_root, EMLFS_NODE_ROOT, "alice", &attr), 0);
     emlfs_view_free(f->view);
-    emlfs_rules_close(options.rules);
     f->view = open_view;
 }
 

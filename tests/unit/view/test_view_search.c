@@ -144,7 +144,7 @@ static int setup(void **state)
               &err),
           &err);
     emlfs_bindings_refresh(f->bindings);
-    f->rules = rules_new(f->archive, f->bindings, false);
+    f->rules = rules_new(f->archive, f->bindings);
     check(emlfs_saved_open(f->archive, &f->saved, &err), &err);
     f->is_alice.uid = uid_named("daemon");
     f->is_bob.uid = uid_named("bin");

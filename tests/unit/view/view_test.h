@@ -74,10 +74,9 @@ static inline struct emlfs_archive *archive_new(char *ret_path, size_t size)
 }
 
 static inline struct emlfs_rules *rules_new(struct emlfs_archive *archive,
-                                            struct emlfs_bindings *bindings, bool private_names)
+                                            struct emlfs_bindings *bindings)
 {
-    const struct emlfs_rules_options options = {
-        .archive = archive, .bindings = bindings, .private_names = private_names};
+    const struct emlfs_rules_options options = {.archive = archive, .bindings = bindings};
     struct emlfs_rules *rules = NULL;
     struct emlfs_err err = {.code = 0};
 
