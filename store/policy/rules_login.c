@@ -139,7 +139,7 @@ static int login_record(struct emlfs_rules *rules, const struct emlfs_actor *act
 static bool login_is_audited(struct emlfs_rules *rules, struct emlfs_user_id id)
 {
     RULES_SNAPSHOT_CLEANUP struct rules_snapshot *now = NULL;
-    struct emlfs_who who = {.subject = {(uid_t)-1, (gid_t)-1}};
+    struct emlfs_who who = {.subject = {.uid = (uid_t)-1, .gid = (gid_t)-1}};
 
     if (rules_snapshot_get(rules, &now, NULL) < 0)
         return true;
