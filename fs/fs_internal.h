@@ -35,9 +35,10 @@ struct fs {
     struct fs_prefetch *prefetch; /* NULL with -o noprefetch */
     struct fs_search *search;     /* NULL where there are no searches */
     struct fs_log *log;
-    bool acl, xattr;         /* which extended attributes there are: -o acl, -o xattr */
-    double archive_name_sec; /* how long the name of a user archive is cached: 0 with -o
-                                private_names */
+    struct emlfs_folder_id root; /* the folder that is the root; 0: the archive */
+    bool acl, xattr;             /* which extended attributes there are: -o acl, -o xattr */
+    double archive_name_sec;     /* how long the name of a user archive is cached: 0 with -o
+                                    private_names */
 };
 
 extern const struct fuse_lowlevel_ops fs_ops;
@@ -121,7 +122,7 @@ void fs_log_damage(struct fs_log *log, emlfs_node node, const struct emlfs_err *
  * Invalidation: fs_invalidate_notice is the archive's change subscriber (quick, never blocks); a
  * thread of its own tells the kernel, so that neither a commit nor a request waits for it.
  */
-int fs_invalidate_start(struct fuse_session *session, struct emlfs_archive *archive,
+int fs_invalidate_start(struct fuse_session *session, const struct fs *fs,
                         struct fs_invalidate **ret);
 void fs_invalidate_notice(void *arg, struct emlfs_folder_id folder);
 /* How many notices came. What was read from the archive before one may be out of date after it. */

@@ -46,6 +46,7 @@ struct tops {
 struct fs_invalidate {
     struct fuse_session *session;
     struct emlfs_archive *archive;
+    struct emlfs_folder_id top; /* the folder that is the root of the mount; 0: none */
     bool no_epoch;    /* the thread's own, as the next two: the kernel does not know epochs */
     struct tops tops; /* the thread's own, too */
     unsigned feeds_n;
@@ -115,18 +116,23 @@ static void invalidate_dir(struct fs_invalidate *inv, emlfs_node node)
     (void)fuse_lowlevel_notify_inval_inode(inv->session, node, 0, 0);
 }
 
+static emlfs_node folder_node(const struct fs_invalidate *inv, struct emlfs_folder_id folder)
+{
+    return folder.v && folder.v == inv->top.v ? EMLFS_NODE_ROOT : emlfs_view_folder_node(folder);
+}
+
 static void invalidate_word(struct fs_invalidate *inv, size_t word, uint64_t bits)
 {
     for (unsigned bit = 0; bit < WORD_BITS; bit++)
         if (bits & 1ull << bit)
-            invalidate_dir(inv, emlfs_view_folder_node(
-                                    (struct emlfs_folder_id){(uint32_t)(word * WORD_BITS + bit)}));
+            invalidate_dir(inv, folder_node(inv, (struct emlfs_folder_id){
+                                                     (uint32_t)(word * WORD_BITS + bit)}));
 }
 
 static void invalidate_all(struct fs_invalidate *inv, uint32_t highest)
 {
     for (uint32_t id = highest; id > 0; id--)
-        invalidate_dir(inv, emlfs_view_folder_node((struct emlfs_folder_id){id}));
+        invalidate_dir(inv, folder_node(inv, (struct emlfs_folder_id){id}));
 }
 
 /* ---- I3 */
@@ -220,7 +226,7 @@ static void invalidate_rules(struct fs_invalidate *inv)
     invalidate_dir(inv, EMLFS_NODE_ROOT);
     invalidate_dir(inv, emlfs_view_holds_node());
     for (unsigned n = 0; n < FOLDERS_MAX && folder_step(inv->archive, &at); n++)
-        invalidate_dir(inv, emlfs_view_folder_node(at.id));
+        invalidate_dir(inv, folder_node(inv, at.id));
 }
 
 /* ---- I4 */
@@ -234,7 +240,7 @@ static void invalidate_filing(struct fs_invalidate *inv, const struct emlfs_chan
         return;
     if (change->kind == EMLFS_CHANGE_UNFILED &&
         emlfs_archive_entry_of(inv->archive, folder.user, change->first, &entry, NULL) == 0)
-        (void)fuse_lowlevel_notify_inval_entry(inv->session, emlfs_view_folder_node(folder.id),
+        (void)fuse_lowlevel_notify_inval_entry(inv->session, folder_node(inv, folder.id),
                                                entry.name, strlen(entry.name));
     (void)fuse_lowlevel_notify_inval_inode(
         inv->session, emlfs_view_message_node(folder.user, change->first), -1, 0);
@@ -338,7 +344,7 @@ void fs_invalidate_free(struct fs_invalidate *inv)
     free(inv);
 }
 
-int fs_invalidate_start(struct fuse_session *session, struct emlfs_archive *archive,
+int fs_invalidate_start(struct fuse_session *session, const struct fs *fs,
                         struct fs_invalidate **ret)
 {
     struct fs_invalidate *inv = calloc(1, sizeof(*inv));
@@ -347,9 +353,10 @@ int fs_invalidate_start(struct fuse_session *session, struct emlfs_archive *arch
     if (!inv)
         return -ENOMEM;
     inv->session = session;
-    inv->archive = archive;
+    inv->archive = fs->archive;
+    inv->top = fs->root;
     feeds_find(inv, true);
-    (void)tops_load(archive, &inv->tops);
+    (void)tops_load(fs->archive, &inv->tops);
     pthread_mutex_init(&inv->lock, NULL);
     pthread_cond_init(&inv->wake, NULL);
     rc = bitmap_grow(inv, WORDS_FIRST) ? 0 : ENOMEM;

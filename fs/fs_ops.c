@@ -67,7 +67,8 @@ void fs_lookup_answer(fuse_req_t req, fuse_ino_t parent, const char *name)
         return;
     }
     fs_entry_of(&attr, &entry);
-    if (parent == EMLFS_NODE_ROOT && emlfs_view_node_dir_shared(attr.node))
+    if (parent == EMLFS_NODE_ROOT && fs_of(req)->root.v == 0 &&
+        emlfs_view_node_dir_shared(attr.node))
         entry.entry_timeout = fs_of(req)->archive_name_sec;
     fuse_reply_entry(req, &entry);
 }

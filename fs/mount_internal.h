@@ -16,7 +16,20 @@
 #define MOUNT_SYSTEM 2
 #define MOUNT_FAILED 32
 
+#define MOUNT_NAME_MAX 256u
+#define MOUNT_FOLDER_MAX 1024u
+
+/* What part of the archive is mounted, by names; "" where nothing is said. */
+struct mount_scope {
+    char user[MOUNT_NAME_MAX];
+    char folder[MOUNT_FOLDER_MAX];
+    char store[MOUNT_NAME_MAX];
+    char auditor[MOUNT_NAME_MAX];
+    char account[MOUNT_NAME_MAX];
+};
+
 struct mount_options {
+    struct mount_scope scope;
     bool remount;
     bool read_only;   /* "ro" was the last word of ro/rw */
     bool read_write;  /* "rw" was */

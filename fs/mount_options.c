@@ -18,6 +18,11 @@ enum option_act {
     OPTION_XATTR,
     OPTION_RETENTION_ATIME,
     OPTION_ASOF,
+    OPTION_USER, /* from here on, with a value: what part of the archive */
+    OPTION_FOLDER,
+    OPTION_STORE,
+    OPTION_AUDITOR,
+    OPTION_ACCOUNT,
 };
 
 /* name ends with '=': takes a value. With '*': any name that begins so. */
@@ -42,6 +47,12 @@ static const struct option_row option_table[] = {
     {"xattr", OPTION_XATTR},
     {"atime=retention", OPTION_RETENTION_ATIME},
     {"asof=", OPTION_ASOF},
+    {"user=", OPTION_USER},
+    {"archive_user=", OPTION_USER}, /* mount(8) takes user= for itself */
+    {"folder=", OPTION_FOLDER},
+    {"store=", OPTION_STORE},
+    {"auditor=", OPTION_AUDITOR},
+    {"account=", OPTION_ACCOUNT},
     {"uid=", OPTION_OWNER},
     {"gid=", OPTION_OWNER},
     {"umask=", OPTION_OWNER},
@@ -82,7 +93,6 @@ static const struct option_row option_table[] = {
     {"noauto", OPTION_IGNORE},
     {"nofail", OPTION_IGNORE},
     {"user", OPTION_IGNORE},
-    {"user=", OPTION_IGNORE},
     {"nouser", OPTION_IGNORE},
     {"users", OPTION_IGNORE},
     {"owner", OPTION_IGNORE},
@@ -155,7 +165,47 @@ static void option_apply(enum option_act act, struct mount_options *ret)
     case OPTION_NO_SEARCHES:
         ret->no_searches = true;
         break;
+    default:
+        break;
     }
+}
+
+/* "\\x" stands for x: a comma may be part of a value. */
+static bool value_copy(const char *from, size_t len, char *ret, size_t size)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < len; i++) {
+        if (from[i] == '\\' && i + 1 < len)
+            i++;
+        if (n + 1 >= size)
+            return false;
+        ret[n++] = from[i];
+    }
+    ret[n] = '\0';
+    return n > 0;
+}
+
+/* A part of the archive: word is NAME=VALUE. */
+static int option_scope(const struct option_row *row, const char *word, size_t len,
+                        struct mount_scope *ret, struct emlfs_err *err)
+{
+    const size_t name_len = strlen(row->name);
+    const struct {
+        char *to;
+        size_t size;
+    } places[] = {
+        [OPTION_USER] = {ret->user, sizeof(ret->user)},
+        [OPTION_FOLDER] = {ret->folder, sizeof(ret->folder)},
+        [OPTION_STORE] = {ret->store, sizeof(ret->store)},
+        [OPTION_AUDITOR] = {ret->auditor, sizeof(ret->auditor)},
+        [OPTION_ACCOUNT] = {ret->account, sizeof(ret->account)},
+    };
+
+    if (value_copy(word + name_len, len - name_len, places[row->act].to, places[row->act].size))
+        return 0;
+    return emlfs_err_set(err, EINVAL, "mount", "option %s needs a value, and not so long a one",
+                         row->name);
 }
 
 /* Length of the option at text; "\," does not end it. */
@@ -203,7 +253,12 @@ int mount_options_parse(const char *text, struct mount_options *ret, struct emlf
 
         if (row && row->act == OPTION_ASOF && asof_take(text, len, ret, err) < 0)
             return -EINVAL;
-        if (row)
+        if (row && row->act >= OPTION_USER) {
+            int rc = option_scope(row, text, len, &ret->scope, err);
+
+            if (rc < 0)
+                return rc;
+        } else if (row)
             option_apply(row->act, ret);
         else if (handled_by_mount_fuse(text, len))
             return emlfs_err_set(
@@ -215,6 +270,9 @@ int mount_options_parse(const char *text, struct mount_options *ret, struct emlf
                                  len < 200 ? (int)len : 200, text);
         text += len + (text[len] == ',');
     }
+    if (ret->scope.account[0] && !ret->scope.auditor[0])
+        return emlfs_err_set(err, EINVAL, "mount", "account= goes with auditor=");
+    ret->read_only |= ret->scope.auditor[0] != '\0';
     if (ret->asof[0]) {
         ret->read_only = ret->no_searches = true;
         ret->read_write = false;

@@ -9,6 +9,10 @@
  * S4  Whatever asks the rules has ended before they are closed, and they before the archive.
  * S5  Once the last mount has ended, no other is taken on: who asks hears that it is ending, and
  *     waits for the archive.
+ * S6  What comes over a FUSE connection names its callers, and who made the connection may have
+ *     made it name whom they like (in a user namespace of their own): so it is taken only from root
+ *     and from the account of this process, who can read the archive's keys anyway. Administrators
+ *     of the archive cannot, and are not let in by this door.
  */
 #include <fcntl.h>
 #include <malloc.h>
@@ -22,6 +26,7 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <syslog.h>
 #include <time.h>
 #include <unistd.h>
@@ -149,8 +154,24 @@ static bool server_private_names(void *arg)
     return any;
 }
 
-static int may_mount(struct server *server, const struct emlfs_subject *subject,
-                     struct emlfs_err *err)
+/* S6 */
+static int may_mount(const struct emlfs_subject *subject, struct emlfs_err *err)
+{
+    if (subject->uid == 0 || subject->uid == geteuid())
+        return 0;
+    return emlfs_err_set(err, EACCES, "mount",
+                         "only root and the account of the mount process mount it once more");
+}
+
+static bool is_fuse_device(int fd)
+{
+    struct stat st;
+
+    return fstat(fd, &st) == 0 && S_ISCHR(st.st_mode) && st.st_rdev == makedev(10, 229);
+}
+
+static int may_unmount(struct server *server, const struct emlfs_subject *subject,
+                       struct emlfs_err *err)
 {
     const struct emlfs_target system = {.kind = EMLFS_OBJECT_SYSTEM};
 
@@ -193,7 +214,7 @@ static int server_unmount(void *arg, const struct emlfs_subject *subject, struct
     char path[MOUNT_PATH_MAX];
     int rc;
 
-    rc = may_mount(server, subject, err);
+    rc = may_unmount(server, subject, err);
     if (rc == 0)
         rc = unmount_find(server, emlfs_args_text(args, "mountpoint"), path, err);
     if (rc == 0 && mount_fd_of(path) >= 0)
@@ -278,6 +299,25 @@ static void past_drop(struct mount_job *job)
     job->past = NULL;
 }
 
+/* Under its entry in the list: it may take a while. */
+static int joining_prepare(struct server *server, struct joining *joining,
+                           const struct emlfs_progress *progress, struct emlfs_err *err)
+{
+    struct emlfs_view_scope scope;
+    struct fs shown = server->shared;
+    int rc = past_make(server, &joining->job, progress, err);
+
+    if (rc == 0 && joining->job.past)
+        shown.archive = joining->job.past;
+    if (rc == 0)
+        rc = mount_scope_find(&shown, &joining->job.options.scope, &joining->by, &scope, err);
+    if (rc < 0) {
+        past_drop(&joining->job);
+        joining_remove(server, joining, NULL);
+    }
+    return rc;
+}
+
 static int server_mount_ask(void *arg, const struct emlfs_subject *subject,
                             struct json_object *args, const struct emlfs_progress *progress,
                             void **ret, struct emlfs_err *err)
@@ -291,14 +331,11 @@ static int server_mount_ask(void *arg, const struct emlfs_subject *subject,
     joining->by = *subject;
     rc = mount_join_read(args, &joining->job, err);
     if (rc == 0)
-        rc = may_mount(server, subject, err);
+        rc = may_mount(subject, err);
     if (rc == 0)
         rc = joining_add(server, joining, err);
-    if (rc == 0) {
-        rc = past_make(server, &joining->job, progress, err);
-        if (rc < 0)
-            joining_remove(server, joining, NULL);
-    }
+    if (rc == 0)
+        rc = joining_prepare(server, joining, progress, err);
     if (rc < 0)
         free(joining);
     else
@@ -313,7 +350,10 @@ static int server_mount_take(void *arg, void *place, int fds[2], struct emlfs_er
     struct mount_session *session = NULL;
     int rc = 0;
 
-    if (fds[0] >= 0) {
+    if (fds[0] >= 0 && !is_fuse_device(fds[0])) {
+        rc = emlfs_err_set(err, EINVAL, "mount", "what came is no mount");
+        past_drop(&joining->job);
+    } else if (fds[0] >= 0) {
         const struct mount_session_start start = {.shared = &server->shared,
                                                   .job = &joining->job,
                                                   .by = joining->by,

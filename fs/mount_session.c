@@ -30,6 +30,7 @@ struct mount_session {
     struct mount_job job;
     struct fs fs;
     struct emlfs_subject by;
+    struct emlfs_view_scope scope;
     struct fuse_session *fuse;
     struct mount_protect *protect; /* NULL: mounted for us */
     struct fs_loop *loop;
@@ -277,6 +278,7 @@ static int session_view(struct mount_session *session, struct emlfs_err *err)
 {
     const struct mount_options *options = &session->job.options;
     struct emlfs_view_options view = {
+        .scope = session->scope,
         .archive = session->fs.archive,
         .bindings = session->fs.bindings,
         .rules = session->fs.rules,
@@ -318,7 +320,7 @@ static int session_threads(struct mount_session *session, struct emlfs_err *err)
     struct fs *fs = &session->fs;
     int rc;
 
-    rc = fs_invalidate_start(session->fuse, fs->archive, &fs->invalidate);
+    rc = fs_invalidate_start(session->fuse, fs, &fs->invalidate);
     if (rc == 0 && !session->job.options.noprefetch)
         rc = fs_prefetch_start(session->fuse, fs->archive, &fs->prefetch);
     if (rc == 0 && fs->index)
@@ -352,7 +354,11 @@ static int session_begin(struct mount_session *session, struct emlfs_err *err)
     int rc;
 
     session_device(session);
-    rc = session_view(session, err);
+    rc = mount_scope_find(&session->fs, &session->job.options.scope, &session->by, &session->scope,
+                          err);
+    session->fs.root = session->scope.root;
+    if (rc == 0)
+        rc = session_view(session, err);
     if (rc == 0)
         rc = session_connect(session, err);
     if (rc == 0)

@@ -48,6 +48,14 @@ void mount_session_status(struct mount_session *session, struct json_object *to)
 bool mount_is_read_only(const struct mount_job *job);
 
 /*
+ * The part of the archive that options name, as the view takes it: mount_scope.c. by: who mounts,
+ * for an auditor an administrator. ENOENT: no such user, folder, store or account; EACCES; EPERM:
+ * not an enrolled auditor.
+ */
+int mount_scope_find(const struct fs *fs, const struct mount_scope *named,
+                     const struct emlfs_subject *by, struct emlfs_view_scope *ret,
+                     struct emlfs_err *err);
+/*
  * Mount on job->mountpoint, as root or by fusermount3; job->fd is then the connection. Nothing to
  * do where it is one already.
  */

@@ -42,6 +42,8 @@ int emlfs_asof_open(const struct emlfs_asof_options *options, struct emlfs_archi
                     struct emlfs_err *err);
 /* Is archive one of these, and of which time? ret_time_ns may be NULL. */
 bool emlfs_asof_is(const struct emlfs_archive *archive, int64_t *ret_time_ns);
+/* The live archive beside it; of any other archive itself. Rights and users are asked of that. */
+struct emlfs_archive *emlfs_asof_live(struct emlfs_archive *archive);
 /*
  * May the content of message id be given out of user's archive? 0: yes, and always for an archive
  * that is none of these; EIDRM: it was taken out since; ENOENT: its store is not shown.

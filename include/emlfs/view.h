@@ -56,6 +56,24 @@
 typedef uint64_t emlfs_node;
 #define EMLFS_NODE_ROOT 1u
 
+/*
+ * What a view is of; zero: the archive. It grants nothing: what lies outside does not exist (ENOENT
+ * by name and by node id), what lies inside is decided as ever. Except that with an auditor callers
+ * act as that user while the user is an enrolled auditor, and are nobody else: only account and
+ * mounter may do anything but look the top up; nothing is changed, every opening of a message is in
+ * the ledger under the user's name, and what is shown belongs to account alone.
+ *
+ * With root or store_no there is no Holds and no .emlfs. Searches and .query are there with a whole
+ * user archive as the root, not with another folder or a store.
+ */
+struct emlfs_view_scope {
+    struct emlfs_folder_id root; /* the folder that is the root; 0: the archive */
+    uint16_t store_no;           /* messages of that store only; 0: of all */
+    bool auditor;                /* what follows is meant */
+    struct emlfs_user_id acts;
+    uid_t account, mounter;
+};
+
 struct emlfs_view;
 struct emlfs_view_options {
     struct emlfs_archive *archive;
@@ -63,16 +81,18 @@ struct emlfs_view_options {
     struct emlfs_rules *rules;
     struct emlfs_index *index; /* NULL: there are no searches */
     struct emlfs_saved *saved; /* NULL exactly when index is */
-    bool read_only;            /* nothing is changed through this view */
-    bool private_names;        /* hide the top directories of user archives from other accounts */
-    bool strict_root;          /* uid 0 is refused even by attribute caches: shorter time-outs */
-    bool retention_atime;      /* atime of a message: its earliest deletion date, 0: none */
-    bool acl;                  /* system.posix_acl_access is shown */
-    bool xattr;                /* user.emlfs.* are */
+    struct emlfs_view_scope scope;
+    bool read_only;       /* nothing is changed through this view */
+    bool private_names;   /* hide the top directories of user archives from other accounts */
+    bool strict_root;     /* uid 0 is refused even by attribute caches: shorter time-outs */
+    bool retention_atime; /* atime of a message: its earliest deletion date, 0: none */
+    bool acl;             /* system.posix_acl_access is shown */
+    bool xattr;           /* user.emlfs.* are */
     /* Text of .emlfs/status.json; called at open. */
     int (*status)(void *arg, struct emlfs_buf *ret_json);
     void *status_arg;
 };
+/* ENOENT: no such folder as the root. */
 int emlfs_view_new(const struct emlfs_view_options *options, struct emlfs_view **ret,
                    struct emlfs_err *err);
 void emlfs_view_free(struct emlfs_view *view);

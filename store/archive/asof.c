@@ -28,6 +28,11 @@ bool emlfs_asof_is(const struct emlfs_archive *archive, int64_t *ret_time_ns)
     return archive->live != NULL;
 }
 
+struct emlfs_archive *emlfs_asof_live(struct emlfs_archive *archive)
+{
+    return archive->live ? archive->live : archive;
+}
+
 /* ---- files */
 
 void asof_sweep(const char *archive_path)

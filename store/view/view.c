@@ -40,6 +40,11 @@ int emlfs_view_new(const struct emlfs_view_options *options, struct emlfs_view *
     view->options = *options;
     atomic_init(&view->readers, 0);
     atomic_init(&view->epoch, 0);
+    rc = view_scope_init(view, err);
+    if (rc < 0) {
+        free(view);
+        return rc;
+    }
     rc = view_queries_init(&view->queries);
     if (rc == 0)
         rc = emlfs_archive_watch(options->archive, view_note_commit, view);
@@ -81,7 +86,7 @@ int view_owner_of(struct emlfs_view *view, struct emlfs_folder_id folder, struct
         atomic_store_explicit(slot, word, memory_order_relaxed);
     }
     ret->user.v = (uint16_t)(word >> 1);
-    ret->top = word & 1;
+    ret->top = (word & 1) || folder.v == view->options.scope.root.v;
     return 0;
 }
 
@@ -101,11 +106,11 @@ static int lookup_top(struct emlfs_view *view, const struct emlfs_subject *subje
     struct emlfs_folder folder;
     int rc;
 
-    if (strcmp(name, ".emlfs") == 0) {
+    if (strcmp(name, ".emlfs") == 0 && view_scope_has_control(view)) {
         view_attr_fixed(view, VIEW_NODE_CONTROL, ret);
         return 0;
     }
-    if (strcmp(name, VIEW_HOLDS_NAME) == 0) {
+    if (strcmp(name, VIEW_HOLDS_NAME) == 0 && view_scope_has_control(view)) {
         const struct view_node at = {.kind = VIEW_HOLDS};
         struct emlfs_target holds;
 
@@ -257,7 +262,7 @@ static int lookup_in_folder(struct emlfs_view *view, const struct emlfs_subject 
         return view_refused_lookup(view, subject, owner.user, rc);
     rc = owner.top && view_search_top(view, owner.user, name, ret) ? 0 : -ENOENT;
     if (rc == -ENOENT && looks_like_message(name)) {
-        rc = emlfs_archive_entry_lookup(archive, parent, name, &entry, err);
+        rc = view_entry_lookup(view, parent, name, &entry, err);
         if (rc == 0)
             view_attr_one(view, subject, &entry, ret);
     }
@@ -279,7 +284,7 @@ int emlfs_view_lookup(struct emlfs_view *view, const struct emlfs_subject *subje
 
     subject = view_caller(view, subject, &caller);
 
-    struct view_node at = view_node_decode(parent);
+    struct view_node at = view_node_at(view, parent);
 
     if (strlen(name) > 255)
         return emlfs_err_set(err, ENAMETOOLONG, "view", "name too long");
@@ -348,7 +353,7 @@ int emlfs_view_getattr(struct emlfs_view *view, const struct emlfs_subject *subj
 
     subject = view_caller(view, subject, &caller);
 
-    struct view_node at = view_node_decode(node);
+    struct view_node at = view_node_at(view, node);
     struct emlfs_target target;
     int rc;
 
@@ -388,7 +393,7 @@ int emlfs_view_access(struct emlfs_view *view, const struct emlfs_subject *subje
 
     subject = view_caller(view, subject, &caller);
 
-    struct view_node at = view_node_decode(node);
+    struct view_node at = view_node_at(view, node);
     struct view_attempt attempt = {.subject = subject, .folder = at.folder};
     int rc;
 

@@ -51,7 +51,7 @@ static int name_look(struct emlfs_view *view, struct emlfs_folder_id folder, con
         ret->what = NAMED_SEARCHES;
         return 0;
     }
-    rc = emlfs_archive_entry_lookup(view->options.archive, folder, name, &ret->entry, err);
+    rc = view_entry_lookup(view, folder, name, &ret->entry, err);
     if (rc == 0) {
         ret->what = NAMED_MESSAGE;
         return 0;
@@ -243,7 +243,7 @@ int emlfs_view_mkdir(struct emlfs_view *view, const struct emlfs_subject *subjec
 
     subject = view_caller(view, subject, &caller);
 
-    struct view_node at = view_node_decode(parent);
+    struct view_node at = view_node_at(view, parent);
     struct view_attempt attempt = {.subject = subject, .call = EMLFS_CALL_MKDIR, .name = name};
     int rc = attempt_begin(view, &at, &attempt, err);
 
@@ -322,7 +322,7 @@ int emlfs_view_rmdir(struct emlfs_view *view, const struct emlfs_subject *subjec
 
     subject = view_caller(view, subject, &caller);
 
-    struct view_node at = view_node_decode(parent);
+    struct view_node at = view_node_at(view, parent);
     struct view_attempt attempt = {.subject = subject, .call = EMLFS_CALL_RMDIR, .name = name};
     int rc = attempt_begin(view, &at, &attempt, err);
 
@@ -388,7 +388,7 @@ int emlfs_view_unlink(struct emlfs_view *view, const struct emlfs_subject *subje
 
     subject = view_caller(view, subject, &caller);
 
-    struct view_node at = view_node_decode(parent);
+    struct view_node at = view_node_at(view, parent);
     struct view_attempt attempt = {.subject = subject, .call = EMLFS_CALL_UNLINK, .name = name};
     int rc = attempt_begin(view, &at, &attempt, err);
 
@@ -550,8 +550,8 @@ int emlfs_view_rename(struct emlfs_view *view, const struct emlfs_subject *subje
 
     subject = view_caller(view, subject, &caller);
 
-    struct view_node from = view_node_decode(move->parent);
-    struct view_node to = view_node_decode(move->to_parent);
+    struct view_node from = view_node_at(view, move->parent);
+    struct view_node to = view_node_at(view, move->to_parent);
     struct view_attempt attempt = {
         .subject = subject, .call = EMLFS_CALL_RENAME, .name = move->name};
     struct moving moving = {.view = view, .move = move, .attempt = &attempt};
@@ -608,7 +608,7 @@ int emlfs_view_refuse(struct emlfs_view *view, const struct emlfs_subject *subje
 
     subject = view_caller(view, subject, &caller);
 
-    struct view_node at = view_node_decode(node);
+    struct view_node at = view_node_at(view, node);
     struct view_attempt attempt = {.subject = subject, .call = call};
     int rc = attempt_begin(view, &at, &attempt, err);
 

@@ -57,7 +57,9 @@ static int dir_open_folder(struct emlfs_view_dir *dir, struct emlfs_err *err)
         rc = emlfs_archive_folder_get(dir->view->options.archive, dir->at.folder, &folder, err);
     if (rc < 0)
         return view_errno(rc);
-    dir->parent = folder.parent.v ? emlfs_view_folder_node(folder.parent) : EMLFS_NODE_ROOT;
+    dir->parent = folder.parent.v && dir->node != EMLFS_NODE_ROOT
+                      ? view_folder_node(dir->view, folder.parent)
+                      : EMLFS_NODE_ROOT;
     return 0;
 }
 
@@ -112,7 +114,7 @@ int emlfs_view_dir_open(struct emlfs_view *view, const struct emlfs_subject *sub
 
     subject = view_caller(view, subject, &caller);
 
-    struct view_node at = view_node_decode(node);
+    struct view_node at = view_node_at(view, node);
     struct view_attempt attempt = {
         .subject = subject, .folder = at.folder, .call = EMLFS_CALL_LIST};
     struct emlfs_view_dir *dir;
@@ -201,7 +203,8 @@ static int dir_root(struct emlfs_view_dir *dir, uint64_t off, const char **ret_n
     const struct emlfs_folder_id root = {0};
     int rc;
 
-    if (off == OFF_DOTDOT && !view_hides(dir->view, VIEW_HOLDS) &&
+    if (off == OFF_DOTDOT && view_scope_has_control(dir->view) &&
+        !view_hides(dir->view, VIEW_HOLDS) &&
         view_check(dir->view, &dir->subject, &holds, EMLFS_CALL_LIST, NULL) == 0) {
         *ret_name = VIEW_HOLDS_NAME;
         *ret_off = OFF_HOLDS;
@@ -335,13 +338,18 @@ static int batch_folder(struct emlfs_view_dir *dir, struct emlfs_msg_id after,
         .folder = dir->at.folder, .after = after, .v = dir->batch, .max = DIR_BATCH};
     int rc;
 
-    rc = emlfs_archive_entries(dir->view->options.archive, &page, err);
-    if (rc < 0)
-        return view_errno(rc);
+    do {
+        rc = emlfs_archive_entries(dir->view->options.archive, &page, err);
+        if (rc < 0 || page.n == 0)
+            return rc < 0 ? view_errno(rc) : -ENOENT;
+        page.after = dir->batch[page.n - 1].id;
+        for (unsigned i = 0; i < page.n; i++)
+            if (view_scope_message(dir->view, dir->batch[i].id))
+                dir->batch[dir->batch_n++] = dir->batch[i];
+    } while (dir->batch_n == 0);
     view_shape_of(dir->view, dir->owner.user, &dir->shape);
-    view_loose_of(dir->view, &dir->shape, dir->batch, page.n, dir->loose);
-    dir->batch_n = page.n;
-    return dir->batch_n ? 0 : -ENOENT;
+    view_loose_of(dir->view, &dir->shape, dir->batch, dir->batch_n, dir->loose);
+    return 0;
 }
 
 static int batch_fetch(struct emlfs_view_dir *dir, struct emlfs_msg_id after, struct emlfs_err *err)

@@ -31,7 +31,7 @@ int emlfs_view_file_open(struct emlfs_view *view, const struct emlfs_subject *su
 
     subject = view_caller(view, subject, &caller);
 
-    struct view_node at = view_node_decode(node);
+    struct view_node at = view_node_at(view, node);
     struct emlfs_view_file *file;
     int rc;
 

@@ -107,6 +107,8 @@ struct view_stranger {
  */
 struct emlfs_view {
     struct emlfs_view_options options;
+    struct emlfs_user_id scope_user; /* whose folder the root is */
+    bool scope_whole;                /* it is the whole user archive */
     atomic_uint readers;
     _Atomic uint64_t owners[VIEW_OWNER_CACHE];
     struct view_queries queries;
@@ -138,6 +140,21 @@ int view_owner_of(struct emlfs_view *view, struct emlfs_folder_id folder, struct
 const struct emlfs_subject *view_caller(struct emlfs_view *view,
                                         const struct emlfs_subject *subject,
                                         struct emlfs_subject *ret);
+/* Of an auditor's view: somebody who has no business in it. */
+bool view_is_outsider(struct emlfs_view *view, const struct emlfs_subject *subject);
+/* view->options.scope, read once. -ENOENT. */
+int view_scope_init(struct emlfs_view *view, struct emlfs_err *err);
+/* node as this view knows it; VIEW_NONE outside of its scope. */
+struct view_node view_node_at(struct emlfs_view *view, emlfs_node node);
+/* The node of a folder in this view: the one that is its root has the root's. */
+emlfs_node view_folder_node(struct emlfs_view *view, struct emlfs_folder_id folder);
+/* Are Holds and .emlfs there? */
+bool view_scope_has_control(struct emlfs_view *view);
+/* Is it of the store that the view is of? */
+bool view_scope_message(struct emlfs_view *view, struct emlfs_msg_id id);
+/* emlfs_archive_entry_lookup within the scope. */
+int view_entry_lookup(struct emlfs_view *view, struct emlfs_folder_id folder, const char *name,
+                      struct emlfs_entry *ret, struct emlfs_err *err);
 
 /* ---- rights: view_rights.c */
 

@@ -223,11 +223,23 @@ void view_attr_fixed(struct emlfs_view *view, emlfs_node node, struct emlfs_attr
     ret->st.st_mode = file ? S_IFREG | 0444 : S_IFDIR | 0555;
     ret->st.st_nlink = 1;
     ret->st.st_blksize = 4096;
+    if (view->options.scope.auditor) {
+        ret->st.st_mode &= (mode_t)~0077;
+        ret->st.st_uid = view->options.scope.account;
+    }
     stat_times(&ret->st, changed_ns, changed_ns);
 }
 
 void view_shape_of(struct emlfs_view *view, struct emlfs_user_id user, struct view_shape *ret)
 {
+    if (view->options.scope.auditor) {
+        *ret = (struct view_shape){.s = {.uid = view->options.scope.account,
+                                         .directory = 0500,
+                                         .kept = 0400,
+                                         .loose = 0400},
+                                   .searches = 0500};
+        return;
+    }
     emlfs_rules_shape(view->options.rules, user, &ret->s);
     ret->searches = ret->s.directory | 0700; /* a list of searches is its owner's, as no mail is */
     if (!view->options.read_only && !emlfs_archive_all_protected(view->options.archive))
@@ -259,9 +271,9 @@ static void attr_guard(struct emlfs_view *view, const struct view_shape *shape,
 void view_attr_folder(struct emlfs_view *view, const struct emlfs_folder *folder,
                       const struct view_shape *shape, struct emlfs_attr *ret)
 {
-    *ret = (struct emlfs_attr){.node = emlfs_view_folder_node(folder->id), .shared = true};
+    *ret = (struct emlfs_attr){.node = view_folder_node(view, folder->id), .shared = true};
     ret->name_shared = folder->parent.v != 0;
-    ret->st.st_ino = ret->node;
+    ret->st.st_ino = emlfs_view_folder_node(folder->id);
     ret->st.st_mode = S_IFDIR | shape->s.directory;
     ret->st.st_nlink = 1; /* "unknown": nobody may conclude from it that there are no subfolders */
     ret->st.st_uid = shape->s.uid;

@@ -25,6 +25,8 @@ int view_check(struct emlfs_view *view, const struct emlfs_subject *subject,
                const struct emlfs_target *target, enum emlfs_access_call call,
                struct emlfs_err *err)
 {
+    if (call != EMLFS_CALL_STAT && view_is_outsider(view, subject))
+        return emlfs_err_set(err, EACCES, "view", "this is shown to an auditor");
     return emlfs_rules_check(view->options.rules, subject, target, call, err);
 }
 
@@ -213,7 +215,8 @@ static int record(struct emlfs_view *view, const struct emlfs_subject *subject, 
     struct emlfs_who who;
 
     emlfs_rules_who(view->options.rules, subject, &who);
-    if (!emlfs_rules_is_audited(view->options.rules, &who, what))
+    if (!(subject->acts && what == EMLFS_AUDIT_READ) &&
+        !emlfs_rules_is_audited(view->options.rules, &who, what))
         return 0;
     actor = emlfs_rules_actor(&who, EMLFS_LEDGER_MOUNT);
     return emlfs_archive_record(view->options.archive, &actor, of, err) < 0 ? -EIO : 0;

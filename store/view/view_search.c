@@ -362,7 +362,7 @@ int view_search_parent(struct emlfs_view *view, const struct view_node *at,
         *ret = view_queries_node(user);
     } else {
         rc = emlfs_user_by_id(view->options.archive, user, &found, err);
-        *ret = emlfs_view_folder_node(found.archive);
+        *ret = view_folder_node(view, found.archive);
     }
     return view_errno(rc);
 }

@@ -196,7 +196,7 @@ static int get_acl(const struct xattr_ask *ask)
     struct emlfs_attr attr;
     int rc = view_target(ask->view, &ask->at, &target, ask->err);
 
-    if (rc < 0 || target.user.v == 0)
+    if (rc < 0 || target.user.v == 0 || ask->view->options.scope.auditor)
         return rc < 0 ? rc : -ENODATA;
     rc = emlfs_view_getattr(ask->view, ask->subject, ask->node, &attr, ask->err);
     if (rc < 0)
@@ -212,7 +212,7 @@ static int ask_begin(struct xattr_ask *ask)
     struct emlfs_target target;
     int rc;
 
-    ask->at = view_node_decode(ask->node);
+    ask->at = view_node_at(ask->view, ask->node);
     emlfs_buf_clear(ask->out);
     rc = view_target(ask->view, &ask->at, &target, ask->err);
     return rc < 0 ? rc : view_check(ask->view, ask->subject, &target, EMLFS_CALL_STAT, ask->err);
@@ -320,7 +320,7 @@ int emlfs_view_xattr_set(struct emlfs_view *view, const struct emlfs_subject *su
         return 0;
     if (rc < 0 && rc != -ENODATA)
         return rc;
-    ask.at = view_node_decode(node);
+    ask.at = view_node_at(view, node);
     if (ask.at.kind == VIEW_SAVED && view->options.xattr && strcmp(name, PREFIX "query") == 0)
         return set_query(&ask, value);
     return emlfs_view_refuse(view, subject, node, EMLFS_CALL_SETATTR, err);

@@ -11,6 +11,8 @@ import time
 from harness import (MountTest, command, files_below, main, mounts_at, run_as, sha_of, snapshot, wait_until,
                      write_mail)
 
+AUDITOR = "sys"
+
 
 def moment():
     """Now, as exact as the archive's clock, and nothing else happens at it."""
@@ -22,8 +24,8 @@ def moment():
 
 
 def listing(top):
-    """What stays the same of a file or folder in a mount of another time: not who may change it."""
-    return {path: (st[0], stat.S_IFMT(st[1])) + st[2:]
+    """What is the same of a file or folder in a mount of another time: not whose it is today."""
+    return {path: (st[0], stat.S_IFMT(st[1])) + st[4:]
             for path, st in snapshot(top).items()
             if path.split("/")[0] not in ("Searches", ".query") and path != "."}
 
@@ -169,6 +171,32 @@ class Past(MountTest):
         self.assertEqual(run_as("alice", listing, os.path.join(self.mnt, "alice")), before)
         rows = self.site.emlfs("audit", "-a", self.site.archive, "--kind", "mounted").stdout
         self.assertIn(self.then[:19], rows)
+
+    def test_parts(self):
+        self.mount(f"asof={self.then},archive_user=bob")
+        self.assertEqual(run_as("bob", listing, self.mnt), self.listed["bob"])
+        self.assert_errno("bob", errno.EIDRM, open_read,
+                          os.path.join(self.mnt, "bob", "Inbox", os.path.basename(self.first)))
+        self.umount()
+        self.mount(f"asof={self.then},folder=bob/bob/Inbox")  # has another name now
+        self.assertEqual(len(run_as("bob", os.listdir, self.mnt)), 23)
+        self.umount()
+        done = self.mount(f"asof={self.then},archive_user=carol", check=False)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("carol", done.stderr)
+
+    def test_auditor(self):
+        """One of today sees what was, too."""
+        self.rule("user", "add", "eve", "--unix-account", AUDITOR)
+        self.site.emlfs("compliance", "auditor", "add", "-a", self.site.archive, "eve")
+        self.mount(f"asof={self.then},auditor=eve")
+        self.assertEqual(sorted(run_as(AUDITOR, os.listdir, self.mnt)), ["alice", "bob"])
+        self.assertEqual(run_as(AUDITOR, listing, os.path.join(self.mnt, "bob")),
+                         self.listed["bob"])
+        self.assertEqual(run_as(AUDITOR, read_all, os.path.join(self.mnt, "alice")),
+                         self.read["alice"])
+        self.assert_errno("alice", (errno.EACCES, errno.ENOENT), os.listdir,
+                          os.path.join(self.mnt, "alice"))
 
     def test_errors(self):
         year = datetime.date.today().year

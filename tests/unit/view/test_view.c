@@ -250,6 +250,196 @@ static void test_private_names(void **state)
     f->view = open_view;
 }
 
+/* A view of a part of f, instead of f->view until scope_end. */
+static struct emlfs_view *scope_begin(struct fixture *f, const struct emlfs_view_scope *scope)
+{
+    struct emlfs_view_options options = f->options;
+    struct emlfs_view *whole = f->view;
+    struct emlfs_err err = {.code = 0};
+
+    options.scope = *scope;
+    check(emlfs_view_new(&options, &f->view, &err), &err);
+    return whole;
+}
+
+static void scope_end(struct fixture *f, struct emlfs_view *whole)
+{
+    emlfs_view_free(f->view);
+    f->view = whole;
+}
+
+static int stat_node(struct fixture *f, const struct emlfs_subject *subject, emlfs_node node)
+{
+    struct emlfs_attr attr;
+
+    return emlfs_view_getattr(f->view, subject, node, &attr, NULL);
+}
+
+/* What lies outside of any narrow scope. */
+static void assert_no_control(struct fixture *f)
+{
+    static const emlfs_node nodes[] = {VIEW_NODE_CONTROL,    VIEW_NODE_STATUS, VIEW_NODE_BY_ID,
+                                       VIEW_NODE_AUDIT,      VIEW_NODE_DUE,    VIEW_NODE_EXPLAIN,
+                                       VIEW_NODE_CHECKPOINT, VIEW_NODE_HOLDS};
+    struct emlfs_attr attr;
+
+    for (size_t i = 0; i < sizeof(nodes) / sizeof(nodes[0]); i++)
+        assert_int_equal(stat_node(f, &f->is_alice, nodes[i]), -ENOENT);
+    assert_int_equal(lookup(f, &f->is_alice, EMLFS_NODE_ROOT, ".emlfs", &attr), -ENOENT);
+    assert_int_equal(lookup(f, &f->is_alice, EMLFS_NODE_ROOT, "Holds", &attr), -ENOENT);
+}
+
+/* The root is a user archive: its folders are at the top, nothing else exists. */
+static void test_scope_user(void **state)
+{
+    struct fixture *f = *state;
+    struct listing *l = malloc(sizeof(*l));
+    const struct emlfs_view_scope scope = {.root = f->alice.archive};
+    struct emlfs_view_file *file;
+    struct emlfs_attr attr, bobs;
+
+    assert_int_equal(list(f, &f->is_bob, emlfs_view_folder_node(f->bob_inbox), false, l), 0);
+    bobs = l->attrs[0];
+    struct emlfs_view *whole = scope_begin(f, &scope);
+
+    assert_int_equal(list(f, &f->is_alice, EMLFS_NODE_ROOT, true, l), 0);
+    assert_int_equal(l->n, 1);
+    assert_string_equal(l->names[0], "Inbox");
+    assert_int_equal(lookup(f, &f->is_alice, EMLFS_NODE_ROOT, "Inbox", &attr), 0);
+    assert_true(attr.node == emlfs_view_folder_node(f->inbox));
+    assert_int_equal(emlfs_view_getattr(f->view, &f->is_alice, EMLFS_NODE_ROOT, &attr, NULL), 0);
+    assert_true(attr.node == EMLFS_NODE_ROOT);
+    assert_true(attr.st.st_ino == emlfs_view_folder_node(f->alice.archive));
+    assert_int_equal(attr.st.st_mode, S_IFDIR | 0700);
+    assert_int_equal(attr.st.st_uid, f->is_alice.uid);
+    assert_no_control(f);
+    assert_int_equal(lookup(f, &f->is_alice, EMLFS_NODE_ROOT, "alice", &attr), -ENOENT);
+    assert_int_equal(stat_node(f, &f->is_bob, bobs.node), -ENOENT);
+    assert_int_equal(stat_node(f, &f->is_bob, emlfs_view_folder_node(f->bob_inbox)), -ENOENT);
+    assert_int_equal(emlfs_view_file_open(f->view, &f->is_bob, bobs.node, &file, NULL), -ENOENT);
+    /* It grants nothing. */
+    assert_int_equal(list(f, &f->is_bob, EMLFS_NODE_ROOT, false, l), -EACCES);
+    assert_int_equal(lookup(f, &f->is_bob, EMLFS_NODE_ROOT, "Inbox", &attr), -ENOENT);
+    assert_int_equal(stat_node(f, &f->is_root, EMLFS_NODE_ROOT), 0);
+    assert_int_equal(list(f, &f->is_root, EMLFS_NODE_ROOT, false, l), -EACCES);
+    scope_end(f, whole);
+    free(l);
+}
+
+/* The root is a folder further down: its parent and its siblings are not there. */
+static void test_scope_folder(void **state)
+{
+    struct fixture *f = *state;
+    struct listing *l = malloc(sizeof(*l));
+    const struct emlfs_view_scope scope = {.root = f->below};
+    struct emlfs_attr attr, outside, inside;
+
+    assert_int_equal(list(f, &f->is_alice, emlfs_view_folder_node(f->inbox), false, l), 0);
+    outside = l->attrs[1];
+    assert_int_equal(list(f, &f->is_alice, emlfs_view_folder_node(f->below), false, l), 0);
+    inside = l->attrs[0];
+    struct emlfs_view *whole = scope_begin(f, &scope);
+
+    assert_int_equal(list(f, &f->is_alice, EMLFS_NODE_ROOT, false, l), 0);
+    assert_int_equal(l->n, 1);
+    assert_true(l->attrs[0].node == inside.node);
+    assert_int_equal(lookup(f, &f->is_alice, EMLFS_NODE_ROOT, l->names[0], &attr), 0);
+    assert_int_equal(stat_node(f, &f->is_alice, inside.node), 0);
+    assert_int_equal(stat_node(f, &f->is_alice, outside.node), -ENOENT);
+    assert_int_equal(stat_node(f, &f->is_alice, emlfs_view_folder_node(f->inbox)), -ENOENT);
+    assert_int_equal(stat_node(f, &f->is_alice, emlfs_view_folder_node(f->alice.archive)), -ENOENT);
+    assert_no_control(f);
+    scope_end(f, whole);
+    free(l);
+}
+
+static void test_scope_store(void **state)
+{
+    struct fixture *f = *state;
+    struct listing *l = malloc(sizeof(*l));
+    const emlfs_node inbox = emlfs_view_folder_node(f->bob_inbox);
+    struct emlfs_view *whole = scope_begin(f, &(struct emlfs_view_scope){.store_no = 1});
+    struct emlfs_attr first, attr;
+    char name[EMLFS_NAME_MAX_BYTES + 1];
+
+    assert_int_equal(list(f, &f->is_bob, inbox, true, l), 0);
+    assert_int_equal(l->n, 3);
+    first = l->attrs[0];
+    memcpy(name, l->names[0], sizeof(name));
+    assert_no_control(f);
+    scope_end(f, whole);
+    whole = scope_begin(f, &(struct emlfs_view_scope){.store_no = 2});
+    assert_int_equal(list(f, &f->is_bob, EMLFS_NODE_ROOT, false, l), 0);
+    assert_int_equal(l->n, 1);
+    assert_int_equal(list(f, &f->is_bob, inbox, true, l), 0);
+    assert_int_equal(l->n, 0);
+    assert_int_equal(lookup(f, &f->is_bob, inbox, name, &attr), -ENOENT);
+    assert_int_equal(stat_node(f, &f->is_bob, first.node), -ENOENT);
+    assert_int_equal(emlfs_view_unlink(f->view, &f->is_bob, inbox, name, NULL), -ENOENT);
+    scope_end(f, whole);
+    free(l);
+}
+
+static void auditor_make(struct fixture *f, bool on)
+{
+    struct emlfs_err err = {.code = 0};
+    const struct emlfs_by by = {
+        .actor = {.source = EMLFS_LEDGER_COMMAND, .admin = true}, .who = "", .reason = ""};
+
+    check(emlfs_rules_set_auditor(f->rules, &by, f->bob.id, on, &err), &err);
+}
+
+/* An account and the mounter act as the auditor, as long as there is one; all others may nothing.
+ */
+static void test_scope_auditor(void **state)
+{
+    struct fixture *f = *state;
+    struct listing *l = malloc(sizeof(*l));
+    const struct emlfs_subject account = {.uid = 4711}, mounter = {.uid = 4712};
+    const struct emlfs_view_scope scope = {
+        .auditor = true, .acts = f->bob.id, .account = account.uid, .mounter = mounter.uid};
+    struct emlfs_view *whole = scope_begin(f, &scope);
+    struct emlfs_view_file *file;
+    struct emlfs_attr attr;
+
+    /* bob is no auditor: the scope then makes callers nobody. */
+    assert_int_equal(list(f, &account, EMLFS_NODE_ROOT, false, l), -EACCES);
+    assert_int_equal(list(f, &f->is_bob, EMLFS_NODE_ROOT, false, l), -EACCES);
+    auditor_make(f, true);
+    const struct emlfs_subject *const may[] = {&account, &mounter};
+
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(list(f, may[i], EMLFS_NODE_ROOT, false, l), 0);
+        assert_int_equal(l->n, 3);
+        assert_string_equal(l->names[0], "Holds");
+        assert_int_equal(l->attrs[1].st.st_mode, S_IFDIR | 0500);
+        assert_int_equal(l->attrs[1].st.st_uid, account.uid);
+        assert_int_equal(list(f, may[i], emlfs_view_folder_node(f->below), false, l), 0);
+        assert_int_equal(l->attrs[0].st.st_mode, S_IFREG | 0400);
+        assert_int_equal(emlfs_view_file_open(f->view, may[i], l->attrs[0].node, &file, NULL), 0);
+        emlfs_view_file_free(file);
+        assert_int_equal(
+            emlfs_view_mkdir(f->view, may[i], emlfs_view_folder_node(f->inbox), "x", &attr, NULL),
+            -EROFS);
+    }
+    const struct emlfs_subject *const others[] = {&f->is_alice, &f->is_bob, &f->is_root,
+                                                  &f->is_other};
+    const emlfs_node message = l->attrs[0].node;
+
+    for (unsigned i = 0; i < 4; i++) {
+        assert_int_equal(list(f, others[i], EMLFS_NODE_ROOT, false, l), -EACCES);
+        assert_int_equal(list(f, others[i], emlfs_view_folder_node(f->inbox), false, l), -EACCES);
+        assert_int_equal(stat_node(f, others[i], message), -ENOENT);
+        assert_true(emlfs_view_file_open(f->view, others[i], message, &file, NULL) < 0);
+        assert_int_equal(stat_node(f, others[i], EMLFS_NODE_ROOT), 0);
+    }
+    assert_int_equal(lookup(f, &f->is_root, EMLFS_NODE_ROOT, "alice", &attr), 0);
+    auditor_make(f, false);
+    assert_int_equal(list(f, &account, EMLFS_NODE_ROOT, false, l), -EACCES);
+    scope_end(f, whole);
+    free(l);
+}
+
 /* Uid 0 sees a top directory and nothing below it. */
 static void test_uid_zero(void **state)
 {
@@ -532,7 +722,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_nodes),         cmocka_unit_test(test_root),
-        cmocka_unit_test(test_private_names), cmocka_unit_test(test_uid_zero),
+        cmocka_unit_test(test_private_names), cmocka_unit_test(test_scope_user),
+        cmocka_unit_test(test_scope_folder),  cmocka_unit_test(test_scope_store),
+        cmocka_unit_test(test_scope_auditor), cmocka_unit_test(test_uid_zero),
         cmocka_unit_test(test_others),        cmocka_unit_test(test_listing),
         cmocka_unit_test(test_same_inode),    cmocka_unit_test(test_reading),
         cmocka_unit_test(test_by_id),         cmocka_unit_test(test_bad_nodes),
