@@ -134,13 +134,15 @@ static int mount_serve_request(struct control_session *session, struct json_obje
                                struct emlfs_err *err)
 {
     const struct emlfs_control_options *options = session->options;
+    const struct emlfs_progress progress = {
+        .step = session_step, .arg = session, .cancel = &session->cancel};
     int fds[2] = {-1, -1};
     void *asked;
     int r, come;
 
     if (!options->mount_ask)
         return emlfs_err_set(err, EINVAL, "control", "this process takes no mounts");
-    r = options->mount_ask(options->arg, &session->subject, args, &asked, err);
+    r = options->mount_ask(options->arg, &session->subject, args, &progress, &asked, err);
     if (r < 0)
         return r;
     come = outbox_put(&session->out, OUTBOX_NOW, EMLFS_FRAME_READY, emlfs_span_of(NULL, 0));

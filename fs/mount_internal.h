@@ -42,6 +42,7 @@ struct mount_options {
     bool debug;           /* write each request to stderr */
     bool maildir;         /* layout=maildir: for IMAP servers */
     bool private_names;   /* hide the names of user archives from other accounts */
+    char asof[40];        /* asof=: the archive as it stood then; "": as it is. Implies ro */
     bool warn_owner;      /* uid=, gid= or umask= was given: of no effect */
 };
 /* text: comma-separated. -EINVAL with the option named. */

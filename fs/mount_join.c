@@ -16,6 +16,7 @@
 #include "emlfs/base/os.h"
 #include "emlfs/text.h"
 #include "emlfs/wire.h"
+#include "mount_asof.h"
 #include "mount_session.h"
 
 #define ANSWER_SEC 60 /* a mount process that says nothing for so long is stuck */
@@ -96,12 +97,26 @@ static int result_read(struct emlfs_span payload, struct emlfs_err *err)
     return rc;
 }
 
+static void progress_say(struct mount_asof_saying *saying, struct emlfs_span payload)
+{
+    struct emlfs_wire_progress step;
+
+    if (emlfs_wire_progress_decode(payload, &step) == 0)
+        mount_asof_say(saying, "", step.done, step.total);
+}
+
 /* wanted READY: 0 when it comes; RESULT: what it says. */
 static int answer_await(struct emlfs_wire_reader *reader, uint8_t wanted, struct emlfs_err *err)
 {
+    struct mount_asof_saying saying = {.said_ns = emlfs_os_monotonic_ns()};
     struct emlfs_frame frame;
-    int rc = emlfs_wire_recv(reader, &frame);
+    int rc;
 
+    do {
+        rc = emlfs_wire_recv(reader, &frame);
+        if (rc == 0 && frame.type == EMLFS_FRAME_PROGRESS)
+            progress_say(&saying, frame.payload);
+    } while (rc == 0 && frame.type == EMLFS_FRAME_PROGRESS);
     if (rc < 0)
         return answer_error(rc, err);
     if (frame.type == EMLFS_FRAME_RESULT) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include <string.h>
 
+#include "emlfs/text.h"
 #include "mount_internal.h"
 
 enum option_act {
@@ -18,6 +19,7 @@ enum option_act {
     OPTION_RETENTION_ATIME,
     OPTION_DEBUG,
     OPTION_MAILDIR,
+    OPTION_ASOF,
     OPTION_USER, /* from here on, with a value: what part of the archive */
     OPTION_FOLDER,
     OPTION_STORE,
@@ -48,6 +50,7 @@ static const struct option_row option_table[] = {
     {"atime=retention", OPTION_RETENTION_ATIME},
     {"debug", OPTION_DEBUG},
     {"layout=maildir", OPTION_MAILDIR},
+    {"asof=", OPTION_ASOF},
     {"user=", OPTION_USER},
     {"archive_user=", OPTION_USER}, /* mount(8) takes user= for itself */
     {"folder=", OPTION_FOLDER},
@@ -132,6 +135,7 @@ static void option_apply(enum option_act act, struct mount_options *ret)
 {
     switch (act) {
     case OPTION_IGNORE:
+    case OPTION_ASOF: /* has a value */
         break;
     case OPTION_OWNER:
         ret->warn_owner = true;
@@ -232,6 +236,24 @@ static bool handled_by_mount_fuse(const char *word, size_t len)
     return option_matches("setuid=", word, len) || option_matches("drop_privileges", word, len);
 }
 
+/* Which moment it is, the archive's zone says later; what is no date at all is refused now. */
+static int asof_take(const char *word, size_t len, struct mount_options *ret, struct emlfs_err *err)
+{
+    const size_t name = strlen("asof=");
+    int64_t time_ns;
+
+    if (len - name < sizeof(ret->asof)) {
+        memcpy(ret->asof, word + name, len - name);
+        ret->asof[len - name] = '\0';
+        if (emlfs_text_asof_parse(ret->asof, NULL, &time_ns) == 0)
+            return 0;
+    }
+    return emlfs_err_set(err, EINVAL, "mount",
+                         "option %.*s: a date is 2026-03-01, 2026-03-01T09:13:05, perhaps with Z "
+                         "or +01:00 behind it",
+                         len < 200 ? (int)len : 200, word);
+}
+
 int mount_options_parse(const char *text, struct mount_options *ret, struct emlfs_err *err)
 {
     *ret = (struct mount_options){.remount = false};
@@ -239,6 +261,8 @@ int mount_options_parse(const char *text, struct mount_options *ret, struct emlf
         size_t len = option_len(text);
         const struct option_row *row = option_find(text, len);
 
+        if (row && row->act == OPTION_ASOF && asof_take(text, len, ret, err) < 0)
+            return -EINVAL;
         if (row && row->act >= OPTION_USER) {
             int rc = option_scope(row, text, len, &ret->scope, err);
 
@@ -259,10 +283,14 @@ int mount_options_parse(const char *text, struct mount_options *ret, struct emlf
     if (ret->scope.account[0] && !ret->scope.auditor[0])
         return emlfs_err_set(err, EINVAL, "mount", "account= goes with auditor=");
     if (ret->maildir && (ret->scope.user[0] || ret->scope.folder[0] || ret->scope.store[0] ||
-                         ret->scope.auditor[0]))
+                         ret->scope.auditor[0] || ret->asof[0]))
         return emlfs_err_set(err, EINVAL, "mount",
                              "layout=maildir shows the whole archive: not with user=, folder=, "
-                             "store= or auditor=");
+                             "store=, auditor= or asof=");
     ret->read_only |= ret->scope.auditor[0] != '\0';
+    if (ret->asof[0]) {
+        ret->read_only = ret->no_searches = true;
+        ret->read_write = false;
+    }
     return 0;
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "emlfs/asof.h"
 #include "emlfs/stores.h"
 #include "mount_session.h"
 
@@ -78,7 +79,7 @@ static int auditor_find(const struct fs *fs, const struct mount_scope *named,
 
     if (emlfs_rules_check(fs->rules, by, &system, EMLFS_CALL_COMMAND, NULL) < 0)
         return emlfs_err_set(err, EACCES, "mount", "only an administrator mounts for an auditor");
-    rc = emlfs_user_by_name(fs->archive, named->auditor, &user, err);
+    rc = emlfs_user_by_name(emlfs_asof_live(fs->archive), named->auditor, &user, err);
     if (rc < 0)
         return rc;
     acting.as = user.id;

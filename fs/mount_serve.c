@@ -33,6 +33,7 @@
 
 #include "emlfs/base/os.h"
 #include "emlfs/command.h"
+#include "mount_asof.h"
 #include "mount_join.h"
 #include "mount_session.h"
 
@@ -280,8 +281,46 @@ static void joining_remove(struct server *server, struct joining *joining,
     (void)!write(server->wake_fd, &one, sizeof(one)); /* full: readable already */
 }
 
+/* Before it is mounted: who looks into a mount that nobody serves yet would wait as long. */
+static int past_make(struct server *server, struct mount_job *job,
+                     const struct emlfs_progress *progress, struct emlfs_err *err)
+{
+    const struct mount_asof asof = {.live = server->shared.archive,
+                                    .date = job->options.asof,
+                                    .log = server->shared.log,
+                                    .progress = progress};
+
+    return job->options.asof[0] ? mount_asof_open(&asof, &job->past, err) : 0;
+}
+
+static void past_drop(struct mount_job *job)
+{
+    (void)emlfs_archive_close(job->past, NULL);
+    job->past = NULL;
+}
+
+/* Under its entry in the list: it may take a while. */
+static int joining_prepare(struct server *server, struct joining *joining,
+                           const struct emlfs_progress *progress, struct emlfs_err *err)
+{
+    struct emlfs_view_scope scope;
+    struct fs shown = server->shared;
+    int rc = past_make(server, &joining->job, progress, err);
+
+    if (rc == 0 && joining->job.past)
+        shown.archive = joining->job.past;
+    if (rc == 0)
+        rc = mount_scope_find(&shown, &joining->job.options.scope, &joining->by, &scope, err);
+    if (rc < 0) {
+        past_drop(&joining->job);
+        joining_remove(server, joining, NULL);
+    }
+    return rc;
+}
+
 static int server_mount_ask(void *arg, const struct emlfs_subject *subject,
-                            struct json_object *args, void **ret, struct emlfs_err *err)
+                            struct json_object *args, const struct emlfs_progress *progress,
+                            void **ret, struct emlfs_err *err)
 {
     struct server *server = arg;
     struct joining *joining = calloc(1, sizeof(*joining));
@@ -294,10 +333,9 @@ static int server_mount_ask(void *arg, const struct emlfs_subject *subject,
     if (rc == 0)
         rc = may_mount(subject, err);
     if (rc == 0)
-        rc = mount_scope_find(&server->shared, &joining->job.options.scope, subject,
-                              &(struct emlfs_view_scope){.store_no = 0}, err);
-    if (rc == 0)
         rc = joining_add(server, joining, err);
+    if (rc == 0)
+        rc = joining_prepare(server, joining, progress, err);
     if (rc < 0)
         free(joining);
     else
@@ -314,6 +352,7 @@ static int server_mount_take(void *arg, void *place, int fds[2], struct emlfs_er
 
     if (fds[0] >= 0 && !is_fuse_device(fds[0])) {
         rc = emlfs_err_set(err, EINVAL, "mount", "what came is no mount");
+        past_drop(&joining->job);
     } else if (fds[0] >= 0) {
         const struct mount_session_start start = {.shared = &server->shared,
                                                   .job = &joining->job,
@@ -326,6 +365,8 @@ static int server_mount_take(void *arg, void *place, int fds[2], struct emlfs_er
         rc = mount_session_new(&start, &session, err);
         if (rc == 0)
             fds[1] = -1;
+    } else {
+        past_drop(&joining->job);
     }
     joining_remove(server, joining, session);
     free(joining);
@@ -379,11 +420,16 @@ static int server_first(struct server *server, struct emlfs_err *err)
     struct mount_session *session;
     int rc;
 
-    rc = mount_make(server->job, err);
-    if (rc < 0)
+    rc = past_make(server, server->job, NULL, err);
+    if (rc == 0)
+        rc = mount_make(server->job, err);
+    if (rc < 0) {
+        past_drop(server->job);
         return rc;
+    }
     rc = mount_session_new(&start, &session, err);
     server->job->fd = -1;
+    server->job->past = NULL;
     if (rc < 0) {
         mount_undo(server->job);
         return rc;
@@ -691,7 +737,8 @@ int mount_serve(struct mount_job *job)
     }
     if (serve_somewhere(job, log, &code, &err) < 0) {
         mount_undo(job);
-        mount_report(job, MOUNT_FAILED, &err);
+        code = mount_asof_refused(&err) ? MOUNT_USAGE : MOUNT_FAILED;
+        mount_report(job, code, &err);
     }
     fs_log_free(log);
     return code;

@@ -15,9 +15,10 @@ struct mount_job {
     char mountpoint[MOUNT_PATH_MAX];           /* canonical, or "/dev/fd/N" */
     bool premounted;                           /* "/dev/fd/N": mounted by mount.fuse3 */
     bool foreground;
-    bool made;     /* mounted by us, and not served yet */
-    int fd;        /* the kernel connection, once it is mounted; -1 */
-    int status_fd; /* to the waiting parent; -1: none */
+    struct emlfs_archive *past; /* NULL, or with asof= what is shown; the session takes it */
+    bool made;                  /* mounted by us, and not served yet */
+    int fd;                     /* the kernel connection, once it is mounted; -1 */
+    int status_fd;              /* to the waiting parent; -1: none */
 };
 /*
  * Mount and serve until unmounted or told to end: in this process, which then opens the archive, or

@@ -20,6 +20,7 @@
 
 #include "emlfs/base/os.h"
 #include "fs_loop.h"
+#include "mount_asof.h"
 #include "mount_protect.h"
 
 #define THREADS_MAX 10u
@@ -162,7 +163,11 @@ bool mount_is_read_only(const struct mount_job *job)
 void mount_session_status(struct mount_session *session, struct json_object *to)
 {
     const struct mount_job *job = &session->job;
+    char asof[EMLFS_TEXT_TIME_MAX];
 
+    mount_asof_text(session->fs.archive, asof);
+    if (asof[0])
+        json_object_object_add(to, "asof", json_object_new_string(asof));
     json_object_object_add(to, "mountpoint",
                            json_object_new_string(job->premounted ? "" : job->mountpoint));
     json_object_object_add(to, "since_sec", json_object_new_int64(session->since_sec));
@@ -246,16 +251,19 @@ static bool session_record(struct mount_session *session, enum emlfs_ledger_kind
 {
     const struct mount_job *job = &session->job;
     uint8_t detail[EMLFS_LEDGER_DETAIL_MAX_BYTES];
+    char text[MOUNT_OPTIONS_TEXT_MAX + EMLFS_TEXT_TIME_MAX + 16], asof[EMLFS_TEXT_TIME_MAX];
     struct emlfs_ledger_record record = {
         .kind = (uint16_t)kind,
         .name =
             emlfs_span_of(job->mountpoint, strnlen(job->mountpoint, EMLFS_LEDGER_NAME_MAX_BYTES)),
-        .detail = emlfs_ledger_detail(emlfs_span_str(job->options_text), detail),
     };
     struct emlfs_err err = {.code = 0};
     struct emlfs_actor actor;
     struct emlfs_who who;
 
+    mount_asof_text(session->fs.archive, asof);
+    (void)snprintf(text, sizeof(text), "%s%s%s", job->options_text, asof[0] ? " as of " : "", asof);
+    record.detail = emlfs_ledger_detail(emlfs_span_str(text), detail);
     emlfs_rules_who(session->fs.rules, &session->by, &who);
     actor = emlfs_rules_actor(&who, EMLFS_LEDGER_MOUNT);
     if (emlfs_archive_record(session->fs.archive, &actor, &record, &err) == 0)
@@ -380,10 +388,17 @@ int mount_session_new(const struct mount_session_start *start, struct mount_sess
     const struct mount_options *options = &start->job->options;
     int rc;
 
-    if (!session)
+    if (!session) {
+        (void)emlfs_archive_close(start->job->past, NULL);
         return emlfs_err_set(err, ENOMEM, "mount", "out of memory");
+    }
     session->job = *start->job;
     session->fs = *start->shared;
+    if (session->job.past) {
+        session->fs.archive = session->job.past;
+        session->fs.index = NULL;
+        session->fs.saved = NULL;
+    }
     session->by = start->by;
     session->since_sec = time(NULL);
     session->life_fd = -1;
@@ -447,6 +462,7 @@ void mount_session_close(struct mount_session *session)
     mount_protect_free(session->protect);
     fs_prefetch_free(session->fs.prefetch);
     fs_invalidate_free(session->fs.invalidate);
+    (void)emlfs_archive_close(session->job.past, NULL);
     if (session->complete)
         fs_log_text(session->fs.log, LOG_INFO, "%s unmounted from %s", session->job.source,
                     session->job.mountpoint);

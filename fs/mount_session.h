@@ -12,7 +12,8 @@ struct mount_session;
 
 struct mount_session_start {
     const struct fs *shared;     /* what is the process's: archive, rules, index, log */
-    const struct mount_job *job; /* copied; mounted: its fd is taken, whatever comes of it */
+    const struct mount_job *job; /* copied; mounted: its fd and what it shows are taken, whatever
+                                    comes of it */
     struct emlfs_subject by;     /* who mounts */
     int life_fd;                 /* of whom the mount outlives only with it; -1: nobody.
                                     Taken when the session is made */

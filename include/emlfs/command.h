@@ -219,11 +219,12 @@ struct emlfs_control_options {
     /* Are names of user archives hidden from strangers? Where there is a mount that hides them. */
     bool (*private_names)(void *arg);
     /*
-     * A further mount: _ask judges it and gives it a *ret; after 0 _take is called once, with the
-     * descriptors that came (-1: none) or without, which ends it. What it keeps of fds it sets -1.
+     * A further mount: _ask judges it, prepares it and gives it a *ret; after 0 _take is called
+     * once, with the descriptors that came (-1: none) or without, which ends it. What it keeps of
+     * fds it sets -1.
      */
     int (*mount_ask)(void *arg, const struct emlfs_subject *subject, struct json_object *args,
-                     void **ret, struct emlfs_err *err);
+                     const struct emlfs_progress *progress, void **ret, struct emlfs_err *err);
     int (*mount_take)(void *arg, void *asked, int fds[2], struct emlfs_err *err);
     void *arg;
 };

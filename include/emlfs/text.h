@@ -39,6 +39,12 @@ int emlfs_text_json_parse(struct emlfs_span bytes, struct json_object **ret, str
 #define EMLFS_TEXT_TIME_MAX 32
 /* "2026-03-01T09:13:00Z". */
 void emlfs_text_time(int64_t ns, char ret[EMLFS_TEXT_TIME_MAX]);
+/*
+ * A time at which something is to be seen, the last nanosecond that counts: "2026-03-01" (to the
+ * end of that day), "2026-03-01T09:13" or ":05" more (a blank for the T is as good), with a
+ * fraction of up to nine digits; then "Z" or "+01:00", otherwise as zone's clocks show it. EINVAL.
+ */
+int emlfs_text_asof_parse(const char *text, const char *zone, int64_t *ret_ns);
 /* "12,345" */
 void emlfs_text_count(uint64_t count, char ret[32]);
 /* "1.4 GB", decimal units. */

@@ -51,6 +51,10 @@
  * id). .emlfs/explain/ID says to who may read a message when it may be
  * deleted and why. These files are made when they are opened and tell no size.
  *
+ * A view of an archive of the past (asof.h) has neither searches nor Holds, nor .emlfs/audit,
+ * checkpoint, due and explain, and changes nothing (EROFS); opening a message that was taken out of
+ * its user archive since is EIDRM. The rules are those of the live archive.
+ *
  * Every call decides by subject, whatever the kernel's mode check said before.
  *
  * With EMLFS_LAYOUT_MAILDIR the same mail is shown to IMAP servers: each folder and each saved

@@ -384,7 +384,7 @@ static int message_rows(struct apply *apply, const struct applied *record,
         .entry = &entry,
         .fresh = true,
     };
-    int rc = hash_row_add(apply, record->store_no, message, number);
+    int rc = apply->state->brief ? 0 : hash_row_add(apply, record->store_no, message, number);
 
     while (rc == 0 && block_entry_next(&entries, &entry)) {
         rc = file_entry(apply, &filing, err);
@@ -406,32 +406,46 @@ static int change_row(struct apply_store *store, uint64_t seq, uint8_t kind, uin
     return rc < 0 ? rc : emlfs_txn_put(store->txn, row_key_view(&key), 0, emlfs_buf_view(&value));
 }
 
-static int block_rows(struct apply *apply, const struct applied *record, const struct block *block,
-                      struct emlfs_err *err)
+/* -EALREADY: the block is applied. */
+static int block_row_put(struct apply_store *store, const struct applied *record,
+                         const struct block *block)
 {
     const struct block_row row = {
         .first = block->first, .last = block->first + block->n - 1, .loc = record->loc};
     struct row_key key = key_u32(ROW_BLOCK, row.last);
     struct emlfs_buf value EMLFS_BUF_CLEANUP = EMLFS_BUF_INIT(64);
+    int rc;
+
+    if (emlfs_txn_get(store->txn, row_key_view(&key), 0, &value, NULL) == 0)
+        return -EALREADY;
+    emlfs_buf_clear(&value);
+    rc = block_row_encode(&row, &value);
+    if (rc == 0)
+        rc = emlfs_txn_put(store->txn, row_key_view(&key), 0, emlfs_buf_view(&value));
+    return rc < 0 ? rc : change_row(store, block->seq, 1, block->first, block->n);
+}
+
+static int block_rows(struct apply *apply, const struct applied *record, const struct block *block,
+                      struct emlfs_err *err)
+{
+    const unsigned n = record->keep && record->keep < block->n ? record->keep : block->n;
+    const uint32_t last = block->first + n - 1;
     struct apply_store *store;
     int rc = store_at(apply, record->store_no, &store, err);
 
-    if (rc == 0 && emlfs_txn_get(store->txn, row_key_view(&key), 0, &value, NULL) == 0)
+    if (rc == 0 && !apply->state->brief)
+        rc = block_row_put(store, record, block);
+    if (rc == -EALREADY)
         return 0;
-    emlfs_buf_clear(&value);
-    if (rc == 0)
-        rc = block_row_encode(&row, &value);
-    if (rc == 0)
-        rc = emlfs_txn_put(store->txn, row_key_view(&key), 0, emlfs_buf_view(&value));
-    if (rc == 0)
-        rc = change_row(store, block->seq, 1, block->first, block->n);
-    for (unsigned i = 0; i < block->n && rc == 0; i++) {
+    for (unsigned i = 0; i < n && rc == 0; i++) {
         rc = message_rows(apply, record, &block->v[i], block->first + i, err);
         store->mark.bytes += block->v[i].size_bytes;
     }
-    store->mark.messages += block->n;
-    if (row.last >= store->mark.next_number)
-        store->mark.next_number = row.last + 1;
+    if (rc < 0)
+        return rc;
+    store->mark.messages += n;
+    if (last >= store->mark.next_number)
+        store->mark.next_number = last + 1;
     if (block->seq + block->n > store->mark.next_seq)
         store->mark.next_seq = block->seq + block->n;
     return rc;
@@ -525,6 +539,8 @@ static int event_change(struct apply *apply, uint16_t no, uint64_t seq, const st
     struct apply_store *store;
     int rc = seq >> CHANGE_SEQ_BITS ? -EUCLEAN : store_at(apply, own, &store, err);
 
+    if (apply->state->brief)
+        return rc;
     if (rc == 0 && own != no)
         seq |= (uint64_t)no << CHANGE_SEQ_BITS;
     return rc < 0 ? rc
@@ -788,19 +804,20 @@ static int mark_store(struct apply_store *store, const struct emlfs_pack_end *en
 int apply_commit(struct apply *apply, uint16_t no, const struct emlfs_pack_end *end,
                  struct emlfs_err *err)
 {
+    const bool sync = !apply->state->brief; /* made anew after a crash */
     struct apply_store *store;
     int rc = store_at(apply, no, &store, err);
 
     for (unsigned i = 0; i < apply->stores_n && rc == 0; i++)
         rc = apply->stores[i].entries ? entries_flush(apply->stores[i].entries, err) : 0;
     if (rc == 0 && emlfs_txn_rows(apply->master) > 0)
-        rc = emlfs_txn_commit(apply->master, true, err);
+        rc = emlfs_txn_commit(apply->master, sync, err);
     for (unsigned i = 0; i < apply->stores_n && rc == 0; i++) {
         struct emlfs_txn *txn = apply->stores[i].txn;
         if (i + 1 != no && txn && emlfs_txn_rows(txn) > 0)
-            rc = emlfs_txn_commit(txn, true, err);
+            rc = emlfs_txn_commit(txn, sync, err);
     }
     if (rc == 0)
         rc = mark_store(store, end);
-    return rc < 0 ? rc : emlfs_txn_commit(store->txn, true, err);
+    return rc < 0 ? rc : emlfs_txn_commit(store->txn, sync, err);
 }

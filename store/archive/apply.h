@@ -23,6 +23,7 @@ struct applied {
     uint8_t type;
     struct emlfs_pack_loc loc;
     struct emlfs_span plain;
+    unsigned keep; /* the first messages of a BLOCK that are wanted; 0: all */
 };
 int apply_record(struct apply *apply, const struct applied *record, struct emlfs_err *err);
 /* The row of a blob whose id is known. */

@@ -616,7 +616,7 @@ static int ledger_begin(struct emlfs_archive *archive, struct emlfs_err *err)
     return rc;
 }
 
-static void archive_free(struct emlfs_archive *archive)
+void archive_free(struct emlfs_archive *archive)
 {
     cache_free(archive->cache);
     archive_unlock(&archive->lock_fd);
@@ -659,6 +659,10 @@ int emlfs_archive_close(struct emlfs_archive *archive, struct emlfs_err *err)
 
     if (!archive)
         return 0;
+    if (archive->live) {
+        asof_close(archive);
+        return 0;
+    }
     pthread_mutex_lock(&archive->write_lock);
     rc = writer_end(archive, err);
     pthread_mutex_unlock(&archive->write_lock);
@@ -669,7 +673,7 @@ int emlfs_archive_close(struct emlfs_archive *archive, struct emlfs_err *err)
     return rc < 0 ? rc : closed;
 }
 
-static struct emlfs_archive *archive_new(const struct emlfs_archive_options *options)
+struct emlfs_archive *archive_new(const struct emlfs_archive_options *options)
 {
     struct emlfs_archive *archive = calloc(1, sizeof(*archive));
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
@@ -742,6 +746,8 @@ int archive_open(const struct emlfs_archive_options *options, struct archive_how
         rc = archive_lock(archive->path, options->lock_wait_ms, &archive->lock_fd, err);
     if (rc == 0)
         rc = identity_read(archive->path, &archive->keys, &archive->identity, err);
+    if (rc == 0 && !archive->read_only)
+        asof_sweep(archive->path);
     if (rc == 0)
         rc = cache_new(CACHE_BYTES, &archive->cache);
     if (rc == 0)

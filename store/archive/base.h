@@ -69,6 +69,7 @@ struct state {
     struct emlfs_catalog *master;
     struct store_rows **stores; /* by store number - 1, NULL where there is none */
     unsigned stores_n;
+    bool brief; /* what lists folders, not what finds content, duplicates and changes */
 };
 
 /* ---- layout.c: paths, store directories, file lists */

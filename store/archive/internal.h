@@ -29,19 +29,19 @@ struct store_opening {
     const struct archive_keys *keys;
     const struct store_dir *dir;
     const char *subdir; /* of the catalogue; NULL: "catalog" */
+    const char *parent; /* of subdir; NULL: the store's directory */
     bool create;
 };
 int store_open(const struct store_opening *opening, struct store **ret, struct emlfs_err *err);
 /* Closes the catalogue and writes its file list. */
 int store_close(struct store *store, const struct archive_keys *keys, struct emlfs_err *err);
 int store_mark(struct store *store, struct mark_row *ret, struct emlfs_err *err);
+/* Up to where the packs are in the rows: ahead of a mark that was kept, for reading only. */
+int store_reached(struct store *store, bool read_only, struct mark_row *ret, struct emlfs_err *err);
 /* The dictionary id, loading it through row Z; *ret NULL for id 0. */
 int store_dict(struct store *store, uint32_t id, struct emlfs_dict **ret, struct emlfs_err *err);
 /* Takes dict when 0 came back; -EEXIST: one with its id is there; -E2BIG. */
 int store_dict_add(struct store *store, struct emlfs_dict *dict);
-int store_catalog_open(const struct store_dir *dir, const struct store_keys *keys,
-                       const char *subdir, bool create, struct emlfs_catalog **ret,
-                       struct emlfs_err *err);
 
 /* ---- the archive itself */
 
@@ -100,6 +100,9 @@ struct emlfs_archive {
     struct emlfs_check_totals opening;
     struct emlfs_ledger *ledger; /* NULL: as emlfs_archive_ledger says */
     uint64_t ledger_opened;      /* records it had then */
+    struct emlfs_archive *live; /* NULL, or this one is of the past (asof.h) and this the present */
+    int64_t asof_ns;            /* with live */
+    char scratch[EMLFS_PATH_MAX_BYTES]; /* with live: where its catalogues are */
 };
 struct archive_how {
     bool without_ledger;  /* go on, for reading only, when the ledger does not open */
@@ -192,6 +195,7 @@ struct replay_options {
     int (*message)(void *arg, struct emlfs_msg_id id, const uint8_t sha256[EMLFS_HASH_BYTES]);
     void *message_arg;
     const struct mark_row *until; /* go no further than this mark (verify beside a writer) */
+    struct horizon *horizon;      /* NULL, or nor than this time, and blobs are left out */
 };
 /* Apply what the packs of store hold behind its mark. */
 int replay_store(struct state *state, struct store *store, const struct replay_options *options,
@@ -245,5 +249,6 @@ int rebuild_message(const struct rebuild_source *source, struct emlfs_buf *out,
                     struct emlfs_err *err);
 
 #include "changing.h"
+#include "past.h"
 
 #endif

@@ -42,6 +42,8 @@ int emlfs_archive_record(struct emlfs_archive *archive, const struct emlfs_actor
     struct emlfs_ledger_record by = told_by(actor, record);
     int rc;
 
+    if (archive->live)
+        return emlfs_archive_record(archive->live, actor, record, err);
     by.time_ns = emlfs_archive_now_ns(archive);
     pthread_mutex_lock(&archive->write_lock);
     rc = record_append(archive, &by, err);

@@ -615,9 +615,14 @@ static int reader_fill(struct emlfs_msg_reader *reader, struct emlfs_err *err)
 int emlfs_archive_msg_open(struct emlfs_archive *archive, struct emlfs_msg_id id,
                            struct emlfs_msg_reader **ret_reader, struct emlfs_err *err)
 {
-    struct emlfs_msg_reader *reader = calloc(1, sizeof(*reader));
+    struct emlfs_msg_reader *reader;
     int rc;
 
+    if (archive->live) {
+        rc = asof_content(archive, id, err);
+        return rc < 0 ? rc : emlfs_archive_msg_open(archive->live, id, ret_reader, err);
+    }
+    reader = calloc(1, sizeof(*reader));
     if (!reader)
         return emlfs_err_set(err, ENOMEM, MODULE, "out of memory");
     pthread_mutex_init(&reader->lock, NULL);
@@ -777,6 +782,10 @@ int emlfs_archive_msg_info(struct emlfs_archive *archive, struct emlfs_msg_id id
     struct cached *cached = NULL;
     int rc = wanted.store ? message_there(wanted.store, wanted.number, err) : -ENOENT;
 
+    if (archive->live) {
+        rc = asof_content(archive, id, err);
+        return rc < 0 ? rc : emlfs_archive_msg_info(archive->live, id, ret, ret_facts, err);
+    }
     if (rc == 0)
         rc = block_get(archive, wanted, &cached, err);
     if (rc < 0) {
@@ -804,9 +813,12 @@ int emlfs_archive_msg_neighbours(struct emlfs_archive *archive, struct emlfs_msg
                                   .whole = true};
     struct cached *cached = NULL;
     uint32_t number = wanted.number;
-    int rc = wanted.store ? block_get(archive, wanted, &cached, err) : -ENOENT;
+    int rc;
 
     *ret_n = 0;
+    if (archive->live)
+        return emlfs_archive_msg_neighbours(archive->live, id, ret, max, ret_n, err);
+    rc = wanted.store ? block_get(archive, wanted, &cached, err) : -ENOENT;
     while (rc == 0 && number++ < cached->last && *ret_n < max) {
         if (message_there(wanted.store, number, NULL) == 0)
             ret[(*ret_n)++] = emlfs_msg_id_make(wanted.store->rows.no, number);

@@ -166,20 +166,27 @@ static void record_lost(struct replay *replay, const struct emlfs_record *record
     finding(replay, &found);
 }
 
+/* 1: it is behind the horizon. */
 static int record_use(struct replay *replay, const struct emlfs_record *record)
 {
     struct applied applied = {
         .store_no = replay->store->rows.no, .type = record->type, .loc = record->loc};
-    int rc = record_content(replay->store, record, &replay->plain, replay->err);
+    struct horizon *horizon = replay->options->horizon;
+    int rc;
 
+    if (horizon && record->type == EMLFS_RECORD_BLOB)
+        return 0;
+    rc = record_content(replay->store, record, &replay->plain, replay->err);
     if (rc == 0)
         rc = record_check(replay, record);
     applied.plain = emlfs_buf_view(&replay->plain);
+    if (rc == 0 && horizon)
+        rc = horizon_see(horizon, &applied);
     if (rc == 0)
         rc = apply_record(replay->apply, &applied, replay->err);
     if (rc == 0) /* a damaged ledger is no damage of this record */
         return heal_record(replay->options->heal, replay->apply, &applied, replay->err);
-    if (!is_damage(rc))
+    if (rc > 0 || !is_damage(rc))
         return rc;
     record_lost(replay, record, rc);
     return 0;
@@ -202,7 +209,7 @@ static int each_record(void *arg, struct emlfs_record *record)
     if (rc == 0 && apply_rows(replay->apply) > COMMIT_ROWS)
         rc = apply_commit(replay->apply, no, &apply_mark(replay->apply, no)->end, replay->err);
     replay->each_failed = rc < 0;
-    if (rc < 0)
+    if (rc != 0)
         return rc;
     count_record(replay, record);
     return 0;
@@ -223,11 +230,18 @@ static int replay_commit(struct replay *replay, const struct emlfs_pack_end *end
     return rc < 0 ? rc : apply_commit(replay->apply, no, end, replay->err);
 }
 
+static bool horizon_reached(const struct replay *replay)
+{
+    return replay->options->horizon && replay->options->horizon->reached;
+}
+
 /* True when the walk was asked to end here: what follows, if not behind a seal, is a writer's. */
 static bool beyond_mark(const struct replay *replay, const struct emlfs_pack_end *end)
 {
     const struct mark_row *until = replay->options->until;
 
+    if (horizon_reached(replay))
+        return true;
     return until && end->pack_no == until->end.pack_no && end->offset >= until->end.offset &&
            !end->sealed;
 }
@@ -383,7 +397,7 @@ static int packs_replay(struct replay *replay, const struct mark_row *mark)
         rc = replay_pack(replay, &end, end.pack_no >= last);
         whole = end;
     }
-    for (uint32_t no = end.pack_no + 1; no <= last && rc == 0; no++) {
+    for (uint32_t no = end.pack_no + 1; no <= last && rc == 0 && !horizon_reached(replay); no++) {
         if (emlfs_packs_size(replay->store->packs, no, &bytes) == -ENOENT)
             continue;
         end = (struct emlfs_pack_end){.pack_no = no};

@@ -87,7 +87,7 @@ int store_row_get(struct emlfs_archive *archive, uint16_t no, struct store_row *
         rc = 0;
     }
     if (rc == 0)
-        ret->state = (uint8_t)atomic_load(&archive->states[no - 1]);
+        ret->state = (uint8_t)emlfs_archive_store_state(archive, no);
     return rc == -ENOENT ? emlfs_err_set(err, ENOENT, MODULE, "there is no store %u", no) : rc;
 }
 
@@ -124,6 +124,8 @@ enum emlfs_store_state emlfs_archive_store_state(struct emlfs_archive *archive, 
 {
     if (no == 0 || no > atomic_load(&archive->stores_n))
         return EMLFS_STORE_DETACHED;
+    if (archive->live)
+        return emlfs_archive_store_state(archive->live, no);
     return (enum emlfs_store_state)atomic_load(&archive->states[no - 1]);
 }
 
@@ -137,6 +139,8 @@ bool emlfs_archive_all_protected(struct emlfs_archive *archive)
     unsigned n = atomic_load(&archive->stores_n);
     bool all = n > 0;
 
+    if (archive->live)
+        return true;
     for (unsigned i = 0; i < n && all; i++)
         all = atomic_load(&archive->states[i]) == EMLFS_STORE_WRITE_PROTECTED;
     return all;

@@ -10,26 +10,26 @@
 #define CATALOG_CACHE_BYTES (4u << 20)
 #define CATALOG_WRITE_BUFFER_BYTES (1u << 20)
 
-int store_catalog_open(const struct store_dir *dir, const struct store_keys *keys,
-                       const char *subdir, bool create, struct emlfs_catalog **ret,
-                       struct emlfs_err *err)
+static int catalog_open(struct store *store, const struct store_opening *opening,
+                        struct emlfs_err *err)
 {
     char path[EMLFS_PATH_MAX_BYTES];
     const struct emlfs_catalog_config config = {
         .dir = path,
-        .key = keys->rows,
-        .create = create,
+        .key = store->rows.keys.rows,
+        .create = opening->create,
         .paranoid = true,
         .cache_bytes = CATALOG_CACHE_BYTES,
         .write_buffer_bytes = CATALOG_WRITE_BUFFER_BYTES,
     };
-    int rc = path_join(path, sizeof(path), dir->path, subdir);
+    int rc = opening->parent ? path_join(path, sizeof(path), opening->parent, store->subdir)
+                             : path_join(path, sizeof(path), store->dir.path, store->subdir);
 
     if (rc == 0)
         rc = sums_remove(path);
     if (rc < 0)
-        return emlfs_err_sys(err, -rc, MODULE, "%s", dir->path);
-    return emlfs_catalog_open(&config, ret, err);
+        return emlfs_err_sys(err, -rc, MODULE, "%s", store->dir.path);
+    return emlfs_catalog_open(&config, &store->rows.catalog, err);
 }
 
 static int packs_open(struct store *store, struct emlfs_err *err)
@@ -65,8 +65,7 @@ int store_open(const struct store_opening *opening, struct store **ret, struct e
     if (rc == 0)
         rc = packs_open(store, err);
     if (rc == 0)
-        rc = store_catalog_open(&store->dir, &store->rows.keys, store->subdir, opening->create,
-                                &store->rows.catalog, err);
+        rc = catalog_open(store, opening, err);
     if (rc < 0) {
         store_close(store, NULL, NULL);
         return rc;
@@ -111,6 +110,15 @@ int store_mark(struct store *store, struct mark_row *ret, struct emlfs_err *err)
     if (rc == 0)
         rc = mark_decode(emlfs_buf_view(&value), ret);
     return rc < 0 ? emlfs_err_sys(err, -rc, MODULE, "mark of store %u", store->rows.no) : 0;
+}
+
+int store_reached(struct store *store, bool read_only, struct mark_row *ret, struct emlfs_err *err)
+{
+    int rc = store_mark(store, ret, err);
+
+    if (rc == 0 && read_only && store->last_end.pack_no)
+        ret->end = store->last_end;
+    return rc;
 }
 
 static struct emlfs_dict *dict_loaded(struct store *store, uint32_t id)

@@ -253,10 +253,7 @@ static int marks_take(struct emlfs_archive *archive, struct mark_row *marks, str
     for (unsigned i = 0; i < atomic_load(&archive->stores_n) && rc == 0; i++) {
         if (!archive->stores[i])
             continue;
-        rc = store_mark(archive->stores[i], &marks[i], err);
-        /* Opened for reading only, rows are ahead of a mark that was kept. */
-        if (rc == 0 && archive->read_only && archive->stores[i]->last_end.pack_no)
-            marks[i].end = archive->stores[i]->last_end;
+        rc = store_reached(archive->stores[i], archive->read_only, &marks[i], err);
     }
     return rc;
 }

@@ -8,6 +8,9 @@
 #include "emlfs/base/zone.h"
 #include "emlfs/text.h"
 
+#define NS_PER_SEC INT64_C(1000000000)
+#define SEC_PER_DAY 86400
+
 void emlfs_errno_text(int code, char ret[EMLFS_ERRNO_TEXT_MAX])
 {
     const char *name = strerrorname_np(code);
@@ -114,6 +117,61 @@ int emlfs_moment_parse(const char *text, const char *zone, bool end, int64_t *re
     if (*text)
         return -EINVAL;
     *ret_sec = emlfs_zone_utc_sec(zone, days * 86400 + of_day);
+    return 0;
+}
+
+/* ".25": nanoseconds, at most nine digits. */
+static bool fraction_take(const char **text, int64_t *ret_ns)
+{
+    int64_t unit = NS_PER_SEC;
+
+    *ret_ns = 0;
+    if (!char_take(text, '.'))
+        return true;
+    for (; **text >= '0' && **text <= '9' && unit > 1; (*text)++) {
+        unit /= 10;
+        *ret_ns += (**text - '0') * unit;
+    }
+    return unit < NS_PER_SEC;
+}
+
+/* "Z", "+01:00" or nothing: *ret_zone NULL and the offset, or as it was. */
+static bool offset_take(const char **text, const char **zone, int64_t *ret_sec)
+{
+    unsigned hour, minute;
+    bool west = **text == '-';
+
+    *ret_sec = 0;
+    if (char_take(text, 'Z')) {
+        *zone = NULL;
+        return true;
+    }
+    if (!char_take(text, '+') && !char_take(text, '-'))
+        return true;
+    if (!number_take(text, 2, &hour) || !char_take(text, ':') || !number_take(text, 2, &minute) ||
+        hour > 23 || minute > 59)
+        return false;
+    *zone = NULL;
+    *ret_sec = (west ? -1 : 1) * (int64_t)(hour * 3600 + minute * 60);
+    return true;
+}
+
+int emlfs_text_asof_parse(const char *text, const char *zone, int64_t *ret_ns)
+{
+    int64_t days, of_day = SEC_PER_DAY, ns = -1, east = 0;
+
+    if (!date_take(&text, &days))
+        return -EINVAL;
+    if (char_take(&text, 'T') || char_take(&text, ' ')) {
+        if (!time_take(&text, &of_day) || !fraction_take(&text, &ns) ||
+            !offset_take(&text, &zone, &east))
+            return -EINVAL;
+    }
+    if (*text ||
+        __builtin_mul_overflow(emlfs_zone_utc_sec(zone, days * SEC_PER_DAY + of_day) - east,
+                               NS_PER_SEC, ret_ns) ||
+        __builtin_add_overflow(*ret_ns, ns, ret_ns))
+        return -EINVAL;
     return 0;
 }
 

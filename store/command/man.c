@@ -89,6 +89,15 @@ static const struct man_item mount_options[] = {
                "searches. While every store is write-protected, the file system is set read-only "
                "by itself and writable again afterwards, unless ro was asked for; a mount process "
                "that is not root cannot set it, and refuses changes all the same."},
+    {"asof=DATE",
+     "Show the archive as it stood at a time, read-only: 2026-03-01 is the end of that day, "
+     "2026-03-01T09:13 or 2026-03-01T09:13:05 that moment, on the clocks of the archive's time "
+     "zone "
+     "or with Z or +01:00 behind it. Folders, names and user archives are those of then; who may "
+     "read them is asked of today's privileges, and a store that is not shown now is not shown. A "
+     "message that was deleted since, or moved to another user archive, is listed and not read "
+     "(EIDRM). There are neither searches nor Holds. Mounting takes as long as recover does up to "
+     "that time, and needs room for a second catalogue in ARCHIVE/asof until it is unmounted."},
     {"no_searches", "Show neither Searches nor .query: for file servers and programs that crawl "
                     "everything and would read each message once more in each search."},
     {"private_names",

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "emlfs/asof.h"
 #include "emlfs/feed.h"
 #include "view_govern.h"
 #include "view_maildir.h"
@@ -116,9 +117,12 @@ static int lookup_top(struct emlfs_view *view, const struct emlfs_subject *subje
     }
     if (strcmp(name, VIEW_HOLDS_NAME) == 0 && view_scope_has_control(view) &&
         view->options.layout == EMLFS_LAYOUT_TREE) {
-        const struct emlfs_target holds = {.kind = EMLFS_OBJECT_HOLDS};
+        const struct view_node at = {.kind = VIEW_HOLDS};
+        struct emlfs_target holds;
 
-        rc = view_check(view, subject, &holds, EMLFS_CALL_STAT, err);
+        rc = view_target(view, &at, &holds, err);
+        if (rc == 0)
+            rc = view_check(view, subject, &holds, EMLFS_CALL_STAT, err);
         if (rc == 0)
             view_attr_fixed(view, VIEW_NODE_HOLDS, ret);
         return rc;
@@ -145,7 +149,8 @@ static int lookup_control(struct emlfs_view *view, const char *name, struct emlf
     };
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-        if (strcmp(name, names[i].name) == 0) {
+        if (strcmp(name, names[i].name) == 0 &&
+            !view_hides(view, view_node_decode(names[i].node).kind)) {
             view_attr_fixed(view, names[i].node, ret);
             return 0;
         }
@@ -291,6 +296,8 @@ int emlfs_view_lookup(struct emlfs_view *view, const struct emlfs_subject *subje
         return emlfs_err_set(err, ENAMETOOLONG, "view", "name too long");
     if (strlen(name) > EMLFS_NAME_MAX_BYTES && at.kind != VIEW_QUERIES)
         return emlfs_err_set(err, ENOENT, "view", "no such name");
+    if (view_hides(view, at.kind))
+        return emlfs_err_set(err, ENOENT, "view", "no such directory");
     if (view->options.layout == EMLFS_LAYOUT_MAILDIR && view_maildir_has(at.kind))
         return view_maildir_lookup(view, subject, &at, name, ret, err);
     switch (at.kind) {
@@ -408,6 +415,9 @@ int emlfs_view_access(struct emlfs_view *view, const struct emlfs_subject *subje
     rc = view_target(view, &at, &attempt.target, err);
     if (rc < 0)
         return rc;
-    return view_refused(view, &attempt,
-                        view_check(view, subject, &attempt.target, attempt.call, err));
+    rc =
+        view_refused(view, &attempt, view_check(view, subject, &attempt.target, attempt.call, err));
+    if (rc == 0 && at.kind == VIEW_MESSAGE)
+        rc = view_errno(emlfs_asof_given(view->options.archive, at.user, at.id, err));
+    return rc;
 }

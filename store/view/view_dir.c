@@ -199,6 +199,9 @@ static int dir_control(struct emlfs_view_dir *dir, uint64_t off, const char **re
         {"explain", VIEW_NODE_EXPLAIN},    {"due", VIEW_NODE_DUE},
     };
 
+    while (off - OFF_DOTDOT < sizeof(names) / sizeof(names[0]) &&
+           view_hides(dir->view, view_node_decode(names[off - OFF_DOTDOT].node).kind))
+        off++;
     if (off - OFF_DOTDOT >= sizeof(names) / sizeof(names[0]))
         return -ENOENT;
     *ret_name = names[off - OFF_DOTDOT].name;
@@ -217,6 +220,7 @@ static int dir_root(struct emlfs_view_dir *dir, uint64_t off, const char **ret_n
     int rc;
 
     if (off == OFF_DOTDOT && !dir_is_maildir(dir) && view_scope_has_control(dir->view) &&
+        !view_hides(dir->view, VIEW_HOLDS) &&
         view_check(dir->view, &dir->subject, &holds, EMLFS_CALL_LIST, NULL) == 0) {
         *ret_name = VIEW_HOLDS_NAME;
         *ret_off = OFF_HOLDS;

@@ -129,6 +129,8 @@ struct emlfs_view {
 
 struct view_node view_node_decode(emlfs_node node);
 bool view_kind_is_file(enum view_kind kind);
+/* In a view of the past (asof.h) there is nothing of what is governed now. */
+bool view_hides(const struct emlfs_view *view, enum view_kind kind);
 emlfs_node view_queries_node(struct emlfs_user_id user);
 emlfs_node view_saved_node(struct emlfs_user_id user, uint32_t saved);
 emlfs_node view_hold_node(uint32_t hold);

@@ -10,6 +10,7 @@
  */
 #include <string.h>
 
+#include "emlfs/asof.h"
 #include "emlfs/stores.h"
 #include "view_maildir.h"
 
@@ -149,6 +150,23 @@ struct view_node view_node_decode(emlfs_node node)
             ret = maildir_decode(node);
     }
     return ret;
+}
+
+bool view_hides(const struct emlfs_view *view, enum view_kind kind)
+{
+    switch (kind) {
+    case VIEW_AUDIT:
+    case VIEW_CHECKPOINT:
+    case VIEW_EXPLAIN:
+    case VIEW_EXPLAINED:
+    case VIEW_DUE:
+    case VIEW_DUE_DAY:
+    case VIEW_HOLDS:
+    case VIEW_HOLD:
+        return emlfs_asof_is(view->options.archive, NULL);
+    default:
+        return false;
+    }
 }
 
 bool emlfs_view_node_message(emlfs_node node, struct emlfs_user_id *ret_user,
@@ -405,6 +423,7 @@ int view_errno(int rc)
     case -EINTR:
     case -EAGAIN:
     case -ESTALE:
+    case -EIDRM:
         return rc;
     case -ECANCELED:
         return -EINTR;

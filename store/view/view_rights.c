@@ -68,7 +68,7 @@ int view_target(struct emlfs_view *view, const struct view_node *at, struct emlf
     int rc;
 
     *ret = (struct emlfs_target){.kind = EMLFS_OBJECT_CONTROL};
-    if (view_kind_is_search(at->kind) && !view->options.index)
+    if ((view_kind_is_search(at->kind) && !view->options.index) || view_hides(view, at->kind))
         return emlfs_err_set(err, ENOENT, "view", "no such node");
     switch (at->kind) {
     case VIEW_NONE:

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "emlfs/asof.h"
 #include "emlfs/stores.h"
 #include "view_search.h"
 
@@ -42,8 +43,20 @@ static int get_id(const struct xattr_ask *ask)
     return value_text(ask->out, text);
 }
 
+/* In a view of the past: of what was taken out since no more is told than a listing does. */
+static int still_given(const struct xattr_ask *ask)
+{
+    int rc = emlfs_asof_given(ask->view->options.archive, ask->at.user, ask->at.id, ask->err);
+
+    return rc == -EIDRM ? -ENODATA : rc;
+}
+
 static int message_info(const struct xattr_ask *ask, struct emlfs_msg_info *ret)
 {
+    int rc = still_given(ask);
+
+    if (rc < 0)
+        return rc;
     return emlfs_archive_msg_info(ask->view->options.archive, ask->at.id, ret, NULL, ask->err);
 }
 
@@ -130,9 +143,11 @@ static int get_told(const struct xattr_ask *ask, tell_fn *tell)
     struct emlfs_entry entry;
     struct emlfs_entry_at at;
     struct emlfs_who who;
-    int rc = emlfs_archive_entry_of(ask->view->options.archive, ask->at.user, ask->at.id, &entry,
-                                    ask->err);
+    int rc = still_given(ask);
 
+    if (rc == 0)
+        rc = emlfs_archive_entry_of(ask->view->options.archive, ask->at.user, ask->at.id, &entry,
+                                    ask->err);
     if (rc < 0)
         return rc;
     at = (struct emlfs_entry_at){entry.user, entry.folder, entry.id};

@@ -9,6 +9,7 @@
 
 #include "../../../store/command/handlers_ledger.h"
 #include "../../../store/command/jobs.h"
+#include "emlfs/text.h"
 
 static int64_t moment(const char *text, const char *zone, bool end)
 {
@@ -48,6 +49,47 @@ static void test_moments(void **state)
                      moment("2026-06-30 22:00", "UTC", false));
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
         if (emlfs_moment_parse(wrong[i], "UTC", false, &sec) != -EINVAL)
+            fail_msg("taken: \"%s\"", wrong[i]);
+}
+
+static int64_t asof(const char *text, const char *zone)
+{
+    int64_t ns = -1;
+
+    if (emlfs_text_asof_parse(text, zone, &ns) != 0)
+        fail_msg("refused: \"%s\"", text);
+    return ns;
+}
+
+static void test_asof(void **state)
+{
+    static const char *const wrong[] = {"",
+                                        "2026-03",
+                                        "2026-03-01Z",
+                                        "2026-03-01T09",
+                                        "2026-03-01T09:13.",
+                                        "2026-03-01T09:13:05.1234567891",
+                                        "2026-03-01T09:13:05+1:00",
+                                        "2026-03-01T09:13:05+24:00",
+                                        "2026-03-01T09:13:05+01:00Z",
+                                        "2026-03-01T09:13:05 Z",
+                                        "2300-01-01"};
+    int64_t ns;
+
+    (void)state;
+    assert_int_equal(asof("1970-01-01", "UTC"), INT64_C(86399999999999));
+    assert_int_equal(asof("2026-07-01", "Europe/Berlin"),
+                     asof("2026-07-01T21:59:59.999999999Z", "Europe/Berlin"));
+    assert_int_equal(asof("2026-03-01 09:13", "UTC"), INT64_C(1772356380000000000));
+    assert_int_equal(asof("2026-03-01T09:13:05", "Europe/Berlin"), INT64_C(1772352785000000000));
+    assert_int_equal(asof("2026-03-01T09:13:05.25Z", "Europe/Berlin"),
+                     INT64_C(1772356385250000000));
+    assert_int_equal(asof("2026-03-01T09:13:05-02:30", "Europe/Berlin"),
+                     INT64_C(1772365385000000000));
+    assert_int_equal(asof("2026-03-01T09:13:05.000000001+02:30", "UTC"),
+                     INT64_C(1772347385000000001));
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+        if (emlfs_text_asof_parse(wrong[i], "UTC", &ns) != -EINVAL)
             fail_msg("taken: \"%s\"", wrong[i]);
 }
 
@@ -155,9 +197,10 @@ static void test_job_due(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_moments),     cmocka_unit_test(test_hex),
-        cmocka_unit_test(test_errno_names), cmocka_unit_test(test_lines),
-        cmocka_unit_test(test_job_state),   cmocka_unit_test(test_job_due),
+        cmocka_unit_test(test_moments), cmocka_unit_test(test_asof),
+        cmocka_unit_test(test_hex),     cmocka_unit_test(test_errno_names),
+        cmocka_unit_test(test_lines),   cmocka_unit_test(test_job_state),
+        cmocka_unit_test(test_job_due),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

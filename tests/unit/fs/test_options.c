@@ -64,6 +64,25 @@ static void test_own(void **state)
     assert_true(options.read_write && !options.read_only && options.no_searches);
 }
 
+static void test_asof(void **state)
+{
+    struct mount_options options;
+
+    (void)state;
+    accept("rw,asof=2026-03-01,acl", &options);
+    assert_true(options.read_only && !options.read_write && options.no_searches && options.acl);
+    assert_string_equal(options.asof, "2026-03-01");
+    accept("asof=2026-03-01T09:13:05.123456789+01:00", &options);
+    assert_string_equal(options.asof, "2026-03-01T09:13:05.123456789+01:00");
+    accept("rw", &options);
+    assert_string_equal(options.asof, "");
+    refuse("asof=", "asof=");
+    refuse("asof", "asof");
+    refuse("ro,asof=yesterday", "asof=yesterday");
+    refuse("asof=2026-02-30", "asof=2026-02-30");
+    refuse("asof=2026-03-01T09:13:05.1234567890123+01:00", "asof=2026");
+}
+
 static void test_scope(void **state)
 {
     char longer[MOUNT_NAME_MAX + 16];
@@ -212,6 +231,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_nothing),
         cmocka_unit_test(test_own),
+        cmocka_unit_test(test_asof),
         cmocka_unit_test(test_scope),
         cmocka_unit_test(test_ignored),
         cmocka_unit_test(test_owner_words_warn),
