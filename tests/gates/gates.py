@@ -53,7 +53,7 @@ PART_OF = {"cli": "command", "text": "command", "wire": "command", "ingest": "ar
            "extract": "importer", "access": "policy", "compliance": "policy", "govern": "policy",
            "rules": "policy", "rules_change": "policy", "change": "archive", "stores": "archive",
            "hold": "policy", "retention": "policy", "rights": "policy", "ledger_record": "ledger",
-           "proof": "ledger", "spool": "archive", "drop": "command", "asof": "archive"}
+           "proof": "ledger", "spool": "archive", "view_scope": "view", "drop": "command", "asof": "archive"}
 
 # Library -> (include pattern, files that may, how many files at most).
 LIBRARIES = {
