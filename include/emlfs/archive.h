@@ -16,8 +16,8 @@
  * The archive: one directory with keys, master rows and stores. Content is appended to packs and
  * synced, then the catalogue commits; the packs are the truth and the catalogue can be rebuilt.
  *
- * Threads: every function may be called from any thread, except that one ingest exists at a time
- * (a second waits). Readers never wait for ingest, verification or each other.
+ * Threads: every function may be called from any thread; ingests write in turn. Readers never wait
+ * for ingest, verification or each other.
  */
 struct emlfs_archive;
 
@@ -172,6 +172,14 @@ int emlfs_archive_entry_lookup(struct emlfs_archive *archive, struct emlfs_folde
 /* Any entry (the lowest folder id) of message id in user's archive; -ENOENT. */
 int emlfs_archive_entry_of(struct emlfs_archive *archive, struct emlfs_user_id user,
                            struct emlfs_msg_id id, struct emlfs_entry *ret, struct emlfs_err *err);
+
+/*
+ * Bytes of the messages in a user archive: each once, at its size, of the stores that are there.
+ * Cheap, but for the first call of a process, which counts every entry while writing waits; ENOMEM,
+ * EIO, EBADMSG.
+ */
+int emlfs_archive_usage(struct emlfs_archive *archive, struct emlfs_user_id user,
+                        uint64_t *ret_bytes, struct emlfs_err *err);
 
 /* ---- reading a message */
 

@@ -6,8 +6,10 @@
 #include "emlfs/base/actor.h"
 
 /*
- * Ingest: messages go in. One ingest exists at a time in an archive; a second waits in _begin. A
- * message is reported as archived only when a power cut could not take it back any more.
+ * Ingest: messages go in. Ingests of an archive write one at a time, in turn: one for which others
+ * wait commits what it took and lets them go first, after a tenth of a second or when it has
+ * nothing to do, and goes on behind them. So _begin waits for a turn, not for the end of another
+ * ingest. A message is reported as archived only when a power cut could not take it back any more.
  */
 
 enum emlfs_ingest_verdict {
@@ -49,6 +51,9 @@ struct emlfs_ingest_options {
     void *arg;
     const char *source; /* identifies the source across runs, e.g. "eml:/home/a/mail"; NULL: none */
     struct emlfs_actor actor; /* who archives, for the ledger; all zero: emlfs itself */
+    /* Optional: how many bytes of messages the user's archive may hold; 0: any. On the committing
+     * thread. A message above it is rejected with EDQUOT. */
+    uint64_t (*quota)(void *arg, struct emlfs_user_id user);
     /* The time a message is archived at; NULL: the archive's clock. Not before the last one's. */
     int64_t (*arrival_ns)(void *arg);
 };
@@ -69,7 +74,8 @@ struct emlfs_ingest_totals {
 };
 /*
  * Flush and free. complete: the source was read to its end, so a message of this source that was
- * seen in a new folder and no longer in its old one is moved there (its old entry is removed).
+ * seen in a new folder and no longer in its old one is moved there (its old entry is removed); not
+ * where another ingest of the same source ran beside this one.
  */
 int emlfs_ingest_end(struct emlfs_ingest *ingest, bool complete,
                      struct emlfs_ingest_totals *ret_totals, struct emlfs_err *err);

@@ -32,6 +32,7 @@ struct emlfs_user {
     char name[EMLFS_USER_NAME_MAX_BYTES + 1];           /* also the user archive's directory name */
     char unix_account[EMLFS_USER_NAME_MAX_BYTES + 1];   /* whose uid owns it */
     char full_name[EMLFS_USER_FULL_NAME_MAX_BYTES + 1]; /* "": none given */
+    uint64_t quota_bytes; /* of messages in the user archive at most; 0: any */
     unsigned addresses_n; /* of mail: which messages are the user's own */
     char addresses[EMLFS_USER_ADDRESSES_MAX][EMLFS_USER_ADDRESS_MAX_BYTES + 1];
 };
@@ -69,6 +70,8 @@ struct emlfs_user_change {
     const char *full_name;        /* NULL: stays; "": none */
     const char *const *addresses; /* NULL: they stay; else all of them, addresses_n */
     unsigned addresses_n;
+    bool set_quota; /* quota_bytes says what it becomes, 0: none; else it stays */
+    uint64_t quota_bytes;
     bool set_admin; /* admin says what it becomes; else it stays */
     bool admin;
 };

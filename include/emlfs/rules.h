@@ -71,6 +71,8 @@ int emlfs_rules_check_move(struct emlfs_rules *rules, const struct emlfs_subject
 /* EMLFS_GRANT_... of the caller in user's archive, all offices counted. */
 uint32_t emlfs_rules_grants(struct emlfs_rules *rules, const struct emlfs_subject *subject,
                             struct emlfs_user_id user);
+/* How many bytes of messages the user's archive may hold; 0: any. Cheap. */
+uint64_t emlfs_rules_quota(struct emlfs_rules *rules, struct emlfs_user_id user);
 /* A refusal that is worth a record: what was tried, on what. detail: a name or command; "" none. */
 struct emlfs_refusal {
     struct emlfs_target target;

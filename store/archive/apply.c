@@ -32,6 +32,7 @@ struct apply {
     struct apply_store *stores; /* by number - 1, grown as stores appear */
     unsigned stores_n;
     uint32_t run;
+    struct usage *usage;
     uint32_t touched[TOUCHED_MAX];
     unsigned touched_n;
     bool touched_more;
@@ -70,6 +71,11 @@ void apply_free(struct apply *apply)
 void apply_set_run(struct apply *apply, uint32_t run)
 {
     apply->run = run;
+}
+
+void apply_set_usage(struct apply *apply, struct usage *usage)
+{
+    apply->usage = usage;
 }
 
 static int stores_grow(struct apply *apply, unsigned n)
@@ -292,8 +298,23 @@ static int file_entry(struct apply *apply, const struct filing *filing, struct e
         rc = apply_filed_put(apply, filing->no, filing->number, &list);
     if (rc == 0)
         rc = file_rows(apply, store, filing, &list, err);
+    if (rc == 0 && filed_count_user(&list, e->user) == 1)
+        usage_change(apply->usage, e->user, true, filing->size_bytes);
     filed_list_free(&list);
     return rc;
+}
+
+/* The last entry of the user goes. */
+static int usage_less(struct apply *apply, struct apply_store *store, const struct filing *filing,
+                      uint32_t folder, struct emlfs_err *err)
+{
+    struct chunk_entry entry;
+    int rc =
+        apply->usage ? entries_get(store->entries, folder, filing->number, &entry, err) : -ENOENT;
+
+    if (rc == 0)
+        usage_change(apply->usage, filing->entry->user, false, entry.size_bytes);
+    return rc == -ENOENT ? 0 : rc;
 }
 
 static int unfile_entry(struct apply *apply, const struct filing *filing, uint32_t folder,
@@ -314,7 +335,10 @@ static int unfile_entry(struct apply *apply, const struct filing *filing, uint32
     list.v[at] = list.v[list.n - 1];
     list.n--;
     single = filed_count_user(&list, filing->entry->user) == 1;
-    rc = apply_filed_put(apply, filing->no, filing->number, &list);
+    if (filed_count_user(&list, filing->entry->user) == 0)
+        rc = usage_less(apply, store, filing, folder, err);
+    if (rc == 0)
+        rc = apply_filed_put(apply, filing->no, filing->number, &list);
     if (rc == 0)
         rc = entries_remove(store->entries, folder, filing->number, err);
     for (unsigned i = 0; single && i < list.n && rc == 0; i++) {

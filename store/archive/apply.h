@@ -12,6 +12,11 @@ int apply_new(const struct state *state, struct apply **ret);
 void apply_free(struct apply *apply);
 /* The import run that entries made now belong to (0: none). */
 void apply_set_run(struct apply *apply, uint32_t run);
+/* Count what is filed and taken away in usage, too; NULL: no more. Of the writer's. */
+struct usage;
+void apply_set_usage(struct apply *apply, struct usage *usage);
+/* usage.c: size_bytes more, or less, of user. usage may be NULL. */
+void usage_change(struct usage *usage, uint16_t user, bool more, uint64_t size_bytes);
 /* Rows of one record, by its decompressed content. Idempotent. */
 struct applied {
     uint16_t store_no;

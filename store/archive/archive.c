@@ -620,7 +620,8 @@ static void archive_free(struct emlfs_archive *archive)
 {
     cache_free(archive->cache);
     archive_unlock(&archive->lock_fd);
-    pthread_mutex_destroy(&archive->ingest_lock);
+    turn_destroy(&archive->turn);
+    free(archive->usage);
     pthread_mutex_destroy(&archive->write_lock);
     pthread_mutex_destroy(&archive->notice_lock);
     pthread_mutex_destroy(&archive->watch_lock);
@@ -684,7 +685,7 @@ static struct emlfs_archive *archive_new(const struct emlfs_archive_options *opt
     archive->generation = 1;
     archive->workers = options->workers ? options->workers : (unsigned)(cpus > 0 ? cpus : 1);
     archive->workers = archive->workers > WORKERS_MAX ? WORKERS_MAX : archive->workers;
-    pthread_mutex_init(&archive->ingest_lock, NULL);
+    turn_init(&archive->turn);
     pthread_mutex_init(&archive->write_lock, NULL);
     pthread_mutex_init(&archive->notice_lock, NULL);
     pthread_mutex_init(&archive->watch_lock, NULL);

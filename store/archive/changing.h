@@ -51,4 +51,9 @@ bool store_is_detached(struct emlfs_catalog *master, uint16_t no);
 int stores_roll(struct emlfs_archive *archive, const struct emlfs_actor *actor, const char *name,
                 struct emlfs_err *err);
 
+/* ---- usage.c */
+
+/* Under write_lock: it is counted anew when it is asked for. */
+void usage_forget(struct emlfs_archive *archive);
+
 #endif

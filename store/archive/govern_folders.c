@@ -255,15 +255,15 @@ static int folder_remove(struct emlfs_archive *archive, const struct emlfs_actor
 int emlfs_archive_folder_remove(struct emlfs_archive *archive, const struct emlfs_actor *actor,
                                 struct emlfs_folder_id id, struct emlfs_err *err)
 {
-    int rc = pthread_mutex_trylock(&archive->ingest_lock);
+    int rc;
 
-    if (rc != 0)
+    if (!turn_try(&archive->turn))
         return emlfs_err_set(err, EBUSY, MODULE,
                              "mail is being archived; a folder can be removed behind it");
     pthread_mutex_lock(&archive->write_lock);
     rc = folder_remove(archive, actor, id, err);
     pthread_mutex_unlock(&archive->write_lock);
-    pthread_mutex_unlock(&archive->ingest_lock);
+    turn_give(&archive->turn);
     return rc;
 }
 

@@ -6,6 +6,7 @@
  */
 #include <stdlib.h>
 
+#include "emlfs/base/os.h"
 #include "emlfs/stores.h"
 #include "ingest.h"
 
@@ -40,6 +41,41 @@ unsigned emlfs_archive_ingest_workers(const struct emlfs_archive *archive)
     return archive->workers;
 }
 
+static void ingest_leave(struct emlfs_ingest *ingest)
+{
+    struct emlfs_archive *archive = ingest->archive;
+
+    pthread_mutex_lock(&archive->write_lock);
+    for (struct emlfs_ingest **at = &archive->ingests; *at; at = &(*at)->next) {
+        if (*at == ingest) {
+            *at = ingest->next;
+            break;
+        }
+    }
+    archive->filing_n = 0;
+    archive->flight_seq = 0;
+    pthread_mutex_unlock(&archive->write_lock);
+}
+
+/*
+ * What one of two ingests of a source that run beside each other has not seen, the other may have:
+ * neither then takes mail for moved.
+ */
+static void ingest_join(struct emlfs_ingest *ingest)
+{
+    struct emlfs_archive *archive = ingest->archive;
+
+    pthread_mutex_lock(&archive->write_lock);
+    for (struct emlfs_ingest *other = archive->ingests; ingest->source && other;
+         other = other->next) {
+        if (other->source == ingest->source)
+            ingest->contested = other->contested = true;
+    }
+    ingest->next = archive->ingests;
+    archive->ingests = ingest;
+    pthread_mutex_unlock(&archive->write_lock);
+}
+
 static void ingest_free(struct emlfs_ingest *ingest)
 {
     for (unsigned i = 0; i < ingest->workers_n; i++) {
@@ -58,10 +94,7 @@ static void ingest_free(struct emlfs_ingest *ingest)
         ingest->blocks = gone->next;
         block_unref(gone);
     }
-    pthread_mutex_lock(&ingest->archive->write_lock);
-    ingest->archive->filing_n = 0;
-    ingest->archive->flight_seq = 0;
-    pthread_mutex_unlock(&ingest->archive->write_lock);
+    ingest_leave(ingest);
     free(ingest->workers);
     block_unref(ingest->open);
     samples_reset(ingest);
@@ -70,7 +103,7 @@ static void ingest_free(struct emlfs_ingest *ingest)
     pthread_cond_destroy(&ingest->ready_cond);
     pthread_cond_destroy(&ingest->space_cond);
     pthread_mutex_destroy(&ingest->lock);
-    pthread_mutex_unlock(&ingest->archive->ingest_lock);
+    turn_give(&ingest->archive->turn);
     free(ingest);
 }
 
@@ -146,42 +179,85 @@ static int runs_save(struct emlfs_archive *archive)
 /* Where times that the caller gives may go on from. */
 static int arrival_load(struct emlfs_ingest *ingest, struct emlfs_err *err)
 {
-    struct emlfs_archive *archive = ingest->archive;
     struct emlfs_msg_info info = {0};
     int rc = 0;
 
     if (ingest->options.arrival_ns && ingest->next_number > 1)
-        rc = emlfs_archive_msg_info(
-            archive, emlfs_msg_id_make(archive_current(archive)->rows.no, ingest->next_number - 1),
-            &info, NULL, err);
-    ingest->arrived_ns = rc == 0 && info.id.v ? info.archived_ns : INT64_MIN;
+        rc = emlfs_archive_msg_info(ingest->archive,
+                                    emlfs_msg_id_make(ingest->store_no, ingest->next_number - 1),
+                                    &info, NULL, err);
+    if (rc == 0 && info.id.v && info.archived_ns > ingest->arrived_ns)
+        ingest->arrived_ns = info.archived_ns;
     return rc == -ENOENT ? 0 : rc;
+}
+
+static int mark_get(struct emlfs_archive *archive, struct mark_row *ret, struct emlfs_err *err)
+{
+    struct mark_row *mark = NULL;
+    int rc = writer_begin(archive, err);
+
+    if (rc == 0) {
+        mark = apply_mark(writer_apply(archive), archive_current(archive)->rows.no);
+        rc = mark ? 0 : emlfs_err_set(err, EIO, MODULE, "the catalogue cannot be read");
+    }
+    if (rc == 0)
+        *ret = *mark;
+    return rc;
+}
+
+int ingest_turn_begin(struct emlfs_ingest *ingest, struct emlfs_err *err)
+{
+    struct emlfs_archive *archive = ingest->archive;
+    struct store *store = archive_current(archive);
+    struct mark_row mark = {0};
+    bool same = ingest->store_no == store->rows.no, more;
+    int rc;
+
+    pthread_mutex_lock(&archive->write_lock);
+    rc = mark_get(archive, &mark, err);
+    pthread_mutex_unlock(&archive->write_lock);
+    if (rc < 0)
+        return rc;
+    more = !same || mark.next_number != ingest->next_number;
+    ingest->store_no = store->rows.no;
+    ingest->next_number = mark.next_number;
+    ingest->next_seq = mark.next_seq;
+    ingest->checked_folder = 0;
+    ingest->turn_ns = emlfs_os_monotonic_ns();
+    rc = store_dict(store, mark.dict_id, &ingest->dict, err);
+    if (!same || ingest->dict)
+        samples_reset(ingest);
+    return rc == 0 && more ? arrival_load(ingest, err) : rc;
+}
+
+/* A block that was begun and got no message has a number that may be another's by then. */
+void ingest_turn_end(struct emlfs_ingest *ingest)
+{
+    block_unref(ingest->open);
+    ingest->open = NULL;
+}
+
+void ingest_turn_told(void *arg)
+{
+    struct emlfs_ingest *ingest = arg;
+
+    pthread_mutex_lock(&ingest->lock);
+    pthread_cond_broadcast(&ingest->ready_cond);
+    pthread_mutex_unlock(&ingest->lock);
 }
 
 static int position_load(struct emlfs_ingest *ingest, struct emlfs_err *err)
 {
     struct emlfs_archive *archive = ingest->archive;
-    struct mark_row *mark = NULL;
-    int rc;
+    int rc = ingest_turn_begin(ingest, err);
 
+    if (rc < 0)
+        return rc;
     pthread_mutex_lock(&archive->write_lock);
-    rc = writer_begin(archive, err);
-    if (rc == 0) {
-        mark = apply_mark(writer_apply(archive), archive_current(archive)->rows.no);
-        rc = mark ? 0 : emlfs_err_set(err, EIO, MODULE, "the catalogue cannot be read");
-    }
-    if (rc == 0) {
-        ingest->next_number = mark->next_number;
-        ingest->next_seq = mark->next_seq;
-        ingest->run = ++archive->runs;
-        rc = runs_save(archive);
-    }
+    ingest->run = ++archive->runs;
+    rc = runs_save(archive);
     pthread_mutex_unlock(&archive->write_lock);
-    if (rc == 0)
-        rc = store_dict(archive_current(archive), mark->dict_id, &ingest->dict, err);
-    if (rc == 0)
-        rc = arrival_load(ingest, err);
-    return rc;
+    return rc < 0 ? emlfs_err_sys(err, -rc, MODULE, "the run cannot be numbered") : 0;
 }
 
 static void sync_init(struct emlfs_ingest *ingest)
@@ -197,7 +273,7 @@ static void sync_init(struct emlfs_ingest *ingest)
     pthread_condattr_destroy(&attr);
 }
 
-/* Under ingest_lock: no other store becomes current meanwhile, but this one may be protected. */
+/* Within a turn: no other store becomes current meanwhile, but this one may be protected. */
 int current_check(struct emlfs_archive *archive, struct emlfs_err *err)
 {
     uint16_t no = archive_current(archive)->rows.no;
@@ -218,9 +294,10 @@ int emlfs_ingest_begin(struct emlfs_archive *archive, const struct emlfs_ingest_
 
     if (!ingest)
         return emlfs_err_set(err, ENOMEM, MODULE, "out of memory");
-    pthread_mutex_lock(&archive->ingest_lock);
+    turn_take(&archive->turn);
     ingest->archive = archive;
     ingest->options = *options;
+    ingest->arrived_ns = INT64_MIN;
     ingest->events = EMLFS_BUF_INIT(EMLFS_RECORD_PLAIN_MAX_BYTES / 2);
     sync_init(ingest);
     rc = current_check(archive, err);
@@ -229,12 +306,15 @@ int emlfs_ingest_begin(struct emlfs_archive *archive, const struct emlfs_ingest_
     if (rc == 0 && options->source)
         rc = source_number(archive, options->source, &ingest->source, err);
     if (rc == 0) {
+        ingest_join(ingest);
+        turn_hold(&archive->turn, ingest_turn_told, ingest);
         rc = threads_start(ingest);
         if (rc < 0)
             emlfs_err_sys(err, -rc, MODULE, "threads cannot be started");
     }
     if (rc < 0) {
         threads_stop(ingest);
+        turn_hold(&archive->turn, NULL, NULL);
         ingest_free(ingest);
         return rc;
     }
@@ -311,6 +391,7 @@ int emlfs_ingest_end(struct emlfs_ingest *ingest, bool complete,
     int rc;
 
     threads_stop(ingest);
+    turn_hold(&ingest->archive->turn, NULL, NULL);
     rc = ingest->failed;
     if (rc < 0 && err)
         *err = ingest->failure;

@@ -10,6 +10,7 @@
 #define INGEST_COMMIT_MESSAGES 4000u
 #define INGEST_BLOCKS_MAX 8u       /* closed blocks being compressed */
 #define INGEST_STALE_NS 2000000000 /* no message waits longer than this, however busy */
+#define INGEST_TURN_NS 100000000   /* kept so long at least, however many wait for the turn */
 #define INGEST_EVENTS_MAX 512u
 #define INGEST_SEQ_GAP 4096u
 #define FLIGHT_BUCKETS 4096u
@@ -91,6 +92,8 @@ struct ingest_worker {
 
 struct emlfs_ingest {
     struct emlfs_archive *archive;
+    struct emlfs_ingest *next; /* in archive->ingests, under write_lock */
+    bool contested;            /* under write_lock: beside another of its source, for a time */
     struct emlfs_ingest_options options;
     uint32_t source, run;
     struct ingest_worker *workers;
@@ -129,7 +132,11 @@ struct emlfs_ingest {
     uint32_t next_number;
     uint64_t next_seq;       /* at least: others write events, too (ingest_seq) */
     int64_t arrived_ns;      /* the last arrival_ns, or that of the store's last message */
-    uint32_t checked_folder; /* the last folder that was found to be there; none goes meanwhile */
+    uint16_t store_no;       /* what next_number and dict are of */
+    int64_t turn_ns;         /* when it got the turn */
+    uint32_t checked_folder; /* found to be there in this turn, in which no folder goes */
+    uint16_t charged_user;   /* whose messages charged_bytes are: taken since the last commit, */
+    uint64_t charged_bytes;  /* so that usage may not know them yet */
     unsigned uncommitted;    /* messages and events since the last commit */
     struct emlfs_dict *dict;
     struct samples samples;
@@ -138,6 +145,15 @@ struct emlfs_ingest {
 
 /* ---- ingest.c */
 
+/*
+ * Behind turn_take: read anew where writing goes on, since others wrote meanwhile. Errors of the
+ * catalogue.
+ */
+int ingest_turn_begin(struct emlfs_ingest *ingest, struct emlfs_err *err);
+/* Before turn_give, when everything taken is committed. */
+void ingest_turn_end(struct emlfs_ingest *ingest);
+/* Somebody waits for the turn (turn_hold). arg: the ingest. On their thread. */
+void ingest_turn_told(void *arg);
 /* May the current store take mail? EROFS. */
 int current_check(struct emlfs_archive *archive, struct emlfs_err *err);
 
@@ -189,5 +205,12 @@ void ingest_fail(struct emlfs_ingest *ingest, int rc, const struct emlfs_err *er
 int ingest_seq(struct emlfs_ingest *ingest, unsigned n, bool gap, uint64_t *ret,
                struct emlfs_err *err);
 int ingest_moves(struct emlfs_ingest *ingest, struct emlfs_err *err);
+/* Everything taken so far becomes durable and is reported. */
+int ingest_commit(struct emlfs_ingest *ingest, struct emlfs_err *err);
+
+/* ---- ingest_quota.c */
+
+/* Does the message still fit into its user's archive? It is charged then. EDQUOT. */
+int quota_charge(struct emlfs_ingest *ingest, const struct work *work, struct emlfs_err *err);
 
 #endif

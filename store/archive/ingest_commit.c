@@ -7,6 +7,8 @@
  * I-COMMIT-2  verdicts are reported in the order of put
  * I-COMMIT-3  change numbers reach the catalogue in ascending order: closed blocks are appended
  *             before events
+ * I-COMMIT-4  everything taken is committed before the turn is given away; nothing was decided yet
+ *             about what is in the queue then, so that it may go on after others wrote
  */
 #include <stdlib.h>
 #include <time.h>
@@ -310,7 +312,6 @@ static int accept_known(struct emlfs_ingest *ingest, struct work *work,
 /* ---- one message */
 
 static int store_roll(struct emlfs_ingest *ingest, struct emlfs_err *err);
-static int commit(struct emlfs_ingest *ingest, struct emlfs_err *err);
 
 /* The store changed between the worker and now: blob ids are made with its keys. */
 static int content_again(struct emlfs_ingest *ingest, struct work *work)
@@ -400,11 +401,14 @@ static int folder_check(struct emlfs_ingest *ingest, uint32_t folder, struct eml
 
 static int accept_work(struct emlfs_ingest *ingest, struct work *work, struct emlfs_err *err)
 {
-    struct flight *flight = flight_find(ingest, &work->sha256);
+    struct flight *flight;
     int rc = folder_check(ingest, work->item->folder.v, err);
 
+    if (rc == 0)
+        rc = quota_charge(ingest, work, err);
     if (rc < 0)
         return rc;
+    flight = flight_find(ingest, &work->sha256);
     if (flight)
         return accept_in_flight(ingest, work, flight, err);
     if (!work->known) {
@@ -503,8 +507,7 @@ static int commit_applied(struct emlfs_ingest *ingest, struct emlfs_err *err)
     return rc;
 }
 
-/* Everything taken so far becomes durable and is reported. */
-static int commit(struct emlfs_ingest *ingest, struct emlfs_err *err)
+int ingest_commit(struct emlfs_ingest *ingest, struct emlfs_err *err)
 {
     int rc = ingest->failed;
 
@@ -516,6 +519,7 @@ static int commit(struct emlfs_ingest *ingest, struct emlfs_err *err)
         rc = events_flush(ingest, err);
     if (rc == 0)
         rc = commit_applied(ingest, err);
+    ingest->charged_bytes = 0;
     if (rc < 0 && !ingest->failed)
         ingest_fail(ingest, rc, err);
     release(ingest);
@@ -525,7 +529,7 @@ static int commit(struct emlfs_ingest *ingest, struct emlfs_err *err)
 static int store_roll(struct emlfs_ingest *ingest, struct emlfs_err *err)
 {
     struct mark_row *mark;
-    int rc = commit(ingest, err);
+    int rc = ingest_commit(ingest, err);
 
     if (rc < 0)
         return rc;
@@ -535,6 +539,7 @@ static int store_roll(struct emlfs_ingest *ingest, struct emlfs_err *err)
         mark = apply_mark(writer_apply(ingest->archive), archive_current(ingest->archive)->rows.no);
         ingest->next_number = mark->next_number;
         ingest->next_seq = mark->next_seq;
+        ingest->store_no = archive_current(ingest->archive)->rows.no;
         ingest->dict = NULL;
     }
     pthread_mutex_unlock(&ingest->archive->write_lock);
@@ -590,6 +595,7 @@ static int64_t patience(const struct emlfs_ingest *ingest)
 }
 
 enum next_step {
+    STEP_PASS,
     STEP_TAKE,
     STEP_APPEND,
     STEP_COMMIT,
@@ -601,12 +607,28 @@ static bool flush_due(const struct emlfs_ingest *ingest)
     return ingest->waiting && ingest->queue_n == 0 && ingest->flush_n > ingest->done_n;
 }
 
+/*
+ * Nanoseconds until the turn should be given away; 0: now; negative: nobody waits for it. Who has
+ * nothing to do does not keep it.
+ */
+static int64_t turn_left(const struct emlfs_ingest *ingest)
+{
+    int64_t left;
+
+    if (!turn_wanted(&ingest->archive->turn) || ingest->stop)
+        return -1;
+    left = ingest->turn_ns + INGEST_TURN_NS - emlfs_os_monotonic_ns();
+    return left > 0 && (ingest->queue_n > 0 || ingest->waiting) ? left : 0;
+}
+
 /* Under lock: wait for something to do. */
 static enum next_step next_step(struct emlfs_ingest *ingest, struct work **ret_work)
 {
     for (;;) {
         struct timespec at;
-        int64_t left = patience(ingest);
+        int64_t left = patience(ingest), turn = turn_left(ingest);
+        if (turn == 0)
+            return STEP_PASS;
         if (left == 0 || flush_due(ingest))
             return STEP_COMMIT;
         if (ingest->queue && ingest->queue->state == JOB_READY) {
@@ -624,6 +646,8 @@ static enum next_step next_step(struct emlfs_ingest *ingest, struct work **ret_w
             return STEP_APPEND;
         if (ingest->stop && ingest->queue_n == 0)
             return ingest->waiting ? STEP_COMMIT : STEP_END;
+        if (turn > 0 && (left < 0 || turn < left))
+            left = turn;
         if (left < 0) {
             pthread_cond_wait(&ingest->ready_cond, &ingest->lock);
             continue;
@@ -631,6 +655,30 @@ static enum next_step next_step(struct emlfs_ingest *ingest, struct work **ret_w
         deadline_add(&at, left);
         pthread_cond_timedwait(&ingest->ready_cond, &ingest->lock, &at);
     }
+}
+
+/*
+ * Give the turn away, and take it again when there is something to do. The workers go on
+ * meanwhile: what they found out about the archive is asked again when a message is taken.
+ */
+static void turn_pass(struct emlfs_ingest *ingest)
+{
+    struct turn *turn = &ingest->archive->turn;
+    struct emlfs_err err = {0};
+    int rc;
+
+    ingest_commit(ingest, &err);
+    ingest_turn_end(ingest);
+    turn_give(turn);
+    pthread_mutex_lock(&ingest->lock);
+    while (!(ingest->queue && ingest->queue->state == JOB_READY) && !ingest->stop)
+        pthread_cond_wait(&ingest->ready_cond, &ingest->lock);
+    pthread_mutex_unlock(&ingest->lock);
+    turn_take(turn);
+    turn_hold(turn, ingest_turn_told, ingest);
+    rc = ingest->failed ? 0 : ingest_turn_begin(ingest, &err);
+    if (rc < 0)
+        ingest_fail(ingest, rc, &err);
 }
 
 void *ingest_committer_main(void *arg)
@@ -646,8 +694,10 @@ void *ingest_committer_main(void *arg)
         pthread_mutex_unlock(&ingest->lock);
         if (step == STEP_TAKE)
             take(ingest, work);
-        if (step == STEP_COMMIT)
-            commit(ingest, &err);
+        if (step == STEP_PASS)
+            turn_pass(ingest);
+        else if (step == STEP_COMMIT)
+            ingest_commit(ingest, &err);
         else if (step != STEP_END)
             commit_some(ingest);
     } while (step != STEP_END);
@@ -724,8 +774,13 @@ int ingest_moves(struct emlfs_ingest *ingest, struct emlfs_err *err)
 {
     struct emlfs_archive *archive = ingest->archive;
     int rc = writer_room(archive, err);
+    bool contested;
 
-    for (unsigned i = 0; ingest->source && i < atomic_load(&archive->stores_n) && rc == 0; i++) {
+    pthread_mutex_lock(&archive->write_lock);
+    contested = ingest->contested;
+    pthread_mutex_unlock(&archive->write_lock);
+    for (unsigned i = 0;
+         ingest->source && !contested && i < atomic_load(&archive->stores_n) && rc == 0; i++) {
         struct store *store = archive_shown(archive, (uint16_t)(i + 1));
         /* Of a write-protected store nothing is taken out. */
         if (store && atomic_load(&archive->states[i]) != EMLFS_STORE_WRITE_PROTECTED)

@@ -10,6 +10,7 @@
 #include "emlfs/base/store_state.h"
 #include "emlfs/change.h"
 #include "emlfs/ledger.h"
+#include "turn.h"
 
 /* ---- store.c */
 
@@ -64,11 +65,12 @@ struct emlfs_archive {
     unsigned workers;
     struct emlfs_catalog *master;
     /*
-     * Lock order: ingest_lock, write_lock, then those of lower modules. stores grows, and an empty
+     * Lock order: turn, write_lock, then those of lower modules. stores grows, and an empty
      * slot of it is filled, only under write_lock; a slot is emptied by closing only. An empty one:
      * the store is detached, and not there. Whoever shows something asks archive_shown.
      */
-    pthread_mutex_t ingest_lock;
+    struct turn turn;             /* to write mail: an ingest's, or who must not run beside one */
+    struct emlfs_ingest *ingests; /* begun and not ended, under write_lock; one has the turn */
     pthread_mutex_t write_lock;
     struct store *_Atomic stores[EMLFS_STORES_MAX];
     atomic_uchar states[EMLFS_STORES_MAX]; /* enum emlfs_store_state; changes under write_lock */
@@ -88,6 +90,7 @@ struct emlfs_archive {
     unsigned filing_n;
     uint64_t flight_seq; /* change number of the first block on its way to the pack; 0: none */
     uint32_t runs;
+    struct usage *usage; /* under write_lock; NULL: not asked for yet */
     struct block_cache *cache;
     pthread_mutex_t notice_lock;
     emlfs_change_fn *notice;

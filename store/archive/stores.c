@@ -190,11 +190,11 @@ int emlfs_archive_store_create(struct emlfs_archive *archive, const struct emlfs
     int rc;
 
     /* An ingest numbers its messages in the store it began with. */
-    pthread_mutex_lock(&archive->ingest_lock);
+    turn_take(&archive->turn);
     pthread_mutex_lock(&archive->write_lock);
     rc = store_create(archive, actor, name, ret_no, err);
     pthread_mutex_unlock(&archive->write_lock);
-    pthread_mutex_unlock(&archive->ingest_lock);
+    turn_give(&archive->turn);
     return rc;
 }
 
@@ -480,6 +480,7 @@ int emlfs_archive_store_attach(struct emlfs_archive *archive, const struct emlfs
     if (rc == 0)
         rc = attach_check(archive, &act, err);
     if (rc == 0) {
+        usage_forget(archive);
         state_set(archive, &act, EMLFS_STORE_WRITE_PROTECTED);
         rc = act_commit(archive, &act, err);
     }

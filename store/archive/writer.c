@@ -67,6 +67,8 @@ int writer_begin(struct emlfs_archive *archive, struct emlfs_err *err)
     writer->row = EMLFS_BUF_INIT(EMLFS_LEDGER_DATA_MAX_BYTES);
     rc = apply_new(&archive->state, &writer->apply);
     if (rc == 0)
+        apply_set_usage(writer->apply, archive->usage);
+    if (rc == 0)
         rc = emlfs_packer_new(archive->identity.settings.zstd_level, &writer->packer);
     if (rc < 0)
         emlfs_err_sys(err, -rc, MODULE, "writer");

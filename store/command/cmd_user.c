@@ -18,12 +18,51 @@ static struct json_object *user_row(const struct emlfs_user *user)
                            json_object_new_boolean(user->flags & EMLFS_USER_REMOVED));
     emlfs_row_time(row, "created", user->created_ns);
 
+    /* Without a limit: null. */
+    json_object_object_add(
+        row, "quota", user->quota_bytes ? json_object_new_int64((int64_t)user->quota_bytes) : NULL);
+
     struct json_object *addresses = json_object_new_array();
 
     for (unsigned i = 0; addresses && i < user->addresses_n; i++)
         json_object_array_add(addresses, json_object_new_string(user->addresses[i]));
     json_object_object_add(row, "addresses", addresses);
     return row;
+}
+
+/* With how much the user archive holds. */
+static int user_row_used(struct emlfs_call *call, const struct emlfs_user *user,
+                         struct json_object **ret, struct emlfs_err *err)
+{
+    uint64_t used;
+    int r = emlfs_archive_usage(call->archive, user->id, &used, err);
+
+    if (r < 0)
+        return r;
+    *ret = user_row(user);
+    if (*ret)
+        emlfs_row_number(*ret, "used", used);
+    return 0;
+}
+
+/* "500M", "10G", bytes; "none" and 0: no quota. EINVAL. */
+static int quota_read(const char *text, uint64_t *ret, struct emlfs_err *err)
+{
+    static const char units[] = "KMGT";
+    size_t digits = strspn(text, "0123456789");
+    const char *unit = text[digits] ? strchr(units, text[digits] & ~0x20) : NULL;
+    unsigned shift = unit ? 10 * (unsigned)(unit - units + 1) : 0;
+    uint64_t n = digits <= 18 ? strtoull(text, NULL, 10) : UINT64_MAX;
+
+    *ret = 0;
+    if (strcmp(text, "none") == 0)
+        return 0;
+    if (digits == 0 || (text[digits] && (!unit || text[digits + 1])) ||
+        n > (uint64_t)INT64_MAX >> shift)
+        return emlfs_err_set(err, EINVAL, "user",
+                             "--quota: a number of bytes with K, M, G or T behind it, or none");
+    *ret = n << shift;
+    return 0;
 }
 
 /* Offices see every user, others themselves. */
@@ -86,12 +125,20 @@ static int change_read(struct json_object *args, bool added, struct change_read 
         ret->change.set_admin = admin || no_admin;
         ret->change.admin = admin;
     }
+
+    const char *quota = added ? NULL : emlfs_args_text(args, "quota");
+    int r = quota ? quota_read(quota, &ret->change.quota_bytes, err) : 0;
+
+    ret->change.set_quota = quota != NULL;
+    if (r < 0)
+        return r;
     return list ? addresses_read(list, ret, err) : 0;
 }
 
 static bool change_is_any(const struct emlfs_user_change *change)
 {
-    return change->unix_account || change->full_name || change->addresses || change->set_admin;
+    return change->unix_account || change->full_name || change->addresses || change->set_admin ||
+           change->set_quota;
 }
 
 /* The row as it is now, and a word when nobody can reach the user archive. */
@@ -175,6 +222,14 @@ const char *emlfs_user_list_name(const struct emlfs_user_list *list, struct emlf
     return "";
 }
 
+static int used_put(struct emlfs_call *call, const struct emlfs_user *user, struct emlfs_err *err)
+{
+    struct json_object *row;
+    int r = user_row_used(call, user, &row, err);
+
+    return r < 0 ? r : emlfs_row_put(call, row, err);
+}
+
 int emlfs_run_user_list(struct emlfs_call *call, struct emlfs_err *err)
 {
     struct emlfs_user_list list;
@@ -182,7 +237,7 @@ int emlfs_run_user_list(struct emlfs_call *call, struct emlfs_err *err)
 
     for (size_t i = 0; r == 0 && i < list.n; i++)
         if (user_visible(call, &list.v[i]))
-            r = emlfs_row_put(call, user_row(&list.v[i]), err);
+            r = used_put(call, &list.v[i], err);
     free(list.v);
     return r;
 }
@@ -215,8 +270,11 @@ int emlfs_run_user_show(struct emlfs_call *call, struct emlfs_err *err)
     if (r < 0)
         return r;
 
-    struct json_object *row = user_row(&user);
+    struct json_object *row;
 
+    r = user_row_used(call, &user, &row, err);
+    if (r < 0)
+        return r;
     if (row) {
         if (emlfs_bindings_uid(call->bindings, user.id, &uid) == 0)
             emlfs_row_number(row, "uid", uid);

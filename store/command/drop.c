@@ -96,6 +96,21 @@ static int kind_check(const struct emlfs_drop_item *item, enum emlfs_drop_kind *
     return 0;
 }
 
+/* By what the file has; what of it is there already is not known yet. */
+static int quota_check(struct emlfs_drop *drop, const struct emlfs_drop_item *item,
+                       struct emlfs_err *err)
+{
+    uint64_t quota = emlfs_rules_quota(drop->rules, item->user), used = 0;
+    int r = quota ? emlfs_archive_usage(drop->archive, item->user, &used, err) : 0;
+
+    if (r < 0 || quota == 0 || (used <= quota && item->size_bytes <= quota - used))
+        return r;
+    return emlfs_err_set(err, EDQUOT, "drop",
+                         "the user archive holds %llu of %llu bytes: %llu more are over its quota",
+                         (unsigned long long)used, (unsigned long long)quota,
+                         (unsigned long long)item->size_bytes);
+}
+
 int emlfs_drop_check(struct emlfs_drop *drop, const struct emlfs_drop_item *item,
                      struct emlfs_err *err)
 {
@@ -105,7 +120,9 @@ int emlfs_drop_check(struct emlfs_drop *drop, const struct emlfs_drop_item *item
 
     if (r == 0)
         r = kind_check(item, &kind, err);
-    return r < 0 ? r : emlfs_ingest_check(drop->archive, item->size_bytes, err);
+    if (r == 0)
+        r = emlfs_ingest_check(drop->archive, item->size_bytes, err);
+    return r < 0 ? r : quota_check(drop, item, err);
 }
 
 /* ---- the ingest's side */
@@ -157,6 +174,13 @@ static int64_t drop_arrival(void *arg)
     return emlfs_rules_arrival_ns(drop->rules);
 }
 
+static uint64_t drop_quota(void *arg, struct emlfs_user_id user)
+{
+    struct emlfs_drop *drop = arg;
+
+    return emlfs_rules_quota(drop->rules, user);
+}
+
 static int ingest_begin(struct emlfs_drop *drop, const struct emlfs_subject *subject,
                         struct emlfs_ingest **ret, struct emlfs_err *err)
 {
@@ -164,7 +188,8 @@ static int ingest_begin(struct emlfs_drop *drop, const struct emlfs_subject *sub
                                            .ahead = drop_ahead,
                                            .done = drop_done,
                                            .arg = drop,
-                                           .arrival_ns = drop_arrival};
+                                           .arrival_ns = drop_arrival,
+                                           .quota = drop_quota};
     struct emlfs_who who;
     int r = 0;
 

@@ -224,6 +224,13 @@ static int64_t intake_arrival(void *arg)
     return emlfs_rules_arrival_ns(intake->rules);
 }
 
+static uint64_t intake_quota(void *arg, struct emlfs_user_id user)
+{
+    struct emlfs_intake *intake = arg;
+
+    return emlfs_rules_quota(intake->rules, user);
+}
+
 static int intake_start(struct emlfs_intake *intake, const struct emlfs_intake_options *options,
                         struct emlfs_err *err)
 {
@@ -232,7 +239,8 @@ static int intake_start(struct emlfs_intake *intake, const struct emlfs_intake_o
                                           .done = intake_done,
                                           .arg = intake,
                                           .source = options->source,
-                                          .arrival_ns = intake_arrival};
+                                          .arrival_ns = intake_arrival,
+                                          .quota = intake_quota};
     struct emlfs_who who;
 
     emlfs_rules_who(options->rules, &options->subject, &who);

@@ -196,7 +196,7 @@ const struct emlfs_command emlfs_commands[] = {
      .args = no_args,
      .right = EMLFS_RIGHT_ANYONE,
      .flags = EMLFS_COMMAND_ARCHIVE,
-     .fields = "name,full_name,unix_account,admin,removed,created,addresses",
+     .fields = "name,full_name,unix_account,admin,removed,created,used,quota,addresses",
      .run = emlfs_run_user_list},
     {.name = "user show",
      .summary = "show an archive user",
@@ -204,18 +204,22 @@ const struct emlfs_command emlfs_commands[] = {
      .args = user_name_args,
      .right = EMLFS_RIGHT_ANYONE,
      .flags = EMLFS_COMMAND_ARCHIVE | EMLFS_COMMAND_ONE,
-     .fields = "name,full_name,unix_account,uid,admin,removed,created,addresses,folders,entries",
+     .fields = "name,full_name,unix_account,uid,admin,removed,created,used,quota,addresses,folders,"
+               "entries",
      .run = emlfs_run_user_show},
     {.name = "user set",
      .summary = "change an archive user",
-     .help = "What is not given stays as it is; --address '' takes all addresses away. The last "
-             "administrator stays one. Without archive access nobody binds another's archive to "
-             "their own account. MailStore calls this: SetUserFullName, "
-             "SetUserEmailAddresses, SetUserAuthentication and SetUserPrivileges (admin).",
+     .help =
+         "What is not given stays as it is; --address '' takes all addresses away, --quota none "
+         "the limit. A quota counts each message of the user archive once, at its size; mail "
+         "above it is rejected. The last "
+         "administrator stays one. Without archive access nobody binds another's archive to "
+         "their own account. MailStore calls this: SetUserFullName, "
+         "SetUserEmailAddresses, SetUserAuthentication and SetUserPrivileges (admin).",
      .args = emlfs_args_user_set,
      .right = EMLFS_RIGHT_ADMIN,
      .flags = EMLFS_COMMAND_ARCHIVE | EMLFS_COMMAND_WRITES | EMLFS_COMMAND_ONE,
-     .fields = "name,full_name,unix_account,admin,addresses",
+     .fields = "name,full_name,unix_account,admin,quota,addresses",
      .run = emlfs_run_user_set},
     {.name = "user password",
      .summary = "set or remove the password of an archive user",

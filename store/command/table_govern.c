@@ -46,6 +46,7 @@ const struct emlfs_arg emlfs_args_user_set[] = {
     ADDRESS,
     {"admin", 0, EMLFS_ARG_FLAG, 0, NULL, "the user may administer the archive"},
     {"no-admin", 0, EMLFS_ARG_FLAG, 0, NULL, "the user may not"},
+    {"quota", 0, EMLFS_ARG_TEXT, 0, "SIZE", "bytes of mail at most: 500M, 10G; none: no limit"},
     END,
 };
 

@@ -50,6 +50,7 @@ static int user_take(void *arg, struct emlfs_span key, struct emlfs_span value)
     struct rules_user *mine = &snapshot->users[snapshot->users_n++];
     *mine = (struct rules_user){
         .id = user.id, .archive = user.archive, .flags = user.flags, .created_ns = user.created_ns};
+    mine->quota_bytes = user.quota_bytes;
     memcpy(mine->name, user.name, sizeof(mine->name));
     memcpy(mine->account, user.unix_account, sizeof(mine->account));
     return 0;
@@ -492,4 +493,14 @@ struct emlfs_policy_set rules_policy_set(const struct rules_snapshot *snapshot)
 struct emlfs_hold_set rules_hold_set(const struct rules_snapshot *snapshot)
 {
     return (struct emlfs_hold_set){snapshot->holds, snapshot->holds_n};
+}
+
+uint64_t emlfs_rules_quota(struct emlfs_rules *rules, struct emlfs_user_id user)
+{
+    RULES_SNAPSHOT_CLEANUP struct rules_snapshot *snapshot = NULL;
+
+    if (rules_snapshot_get(rules, &snapshot, NULL) < 0)
+        return 0;
+    const struct rules_user *found = rules_user_of(snapshot, user);
+    return found ? found->quota_bytes : 0;
 }

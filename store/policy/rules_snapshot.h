@@ -16,6 +16,7 @@ struct rules_user {
     uint32_t flags;
     bool shadowed; /* a user with a lower id has the same account: nobody is this one */
     int64_t created_ns;
+    uint64_t quota_bytes;
     char name[EMLFS_USER_NAME_MAX_BYTES + 1];
     char account[EMLFS_USER_NAME_MAX_BYTES + 1];
 };

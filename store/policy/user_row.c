@@ -3,7 +3,8 @@
  * A user row: key u16 be id; value
  *     varint version (2), varint flags, svarint created_ns, varint top folder id (0: not made yet),
  *     bytes name, bytes unix_account, bytes full_name, varint number of addresses, bytes each
- * and nothing after it. Version 1 ends behind unix_account.
+ * and nothing after it. Version 1 ends behind unix_account; version 3, of a user with a quota, goes
+ * on with varint quota in bytes, not 0.
  */
 #include <string.h>
 
@@ -14,6 +15,7 @@
 
 #define ROW_VERSION 2u
 #define ROW_VERSION_BARE 1u
+#define ROW_VERSION_QUOTA 3u
 #define FLAGS_KNOWN (EMLFS_USER_ADMIN | EMLFS_USER_REMOVED)
 
 static int identity_encode(const struct emlfs_user *user, struct emlfs_buf *out)
@@ -23,13 +25,15 @@ static int identity_encode(const struct emlfs_user *user, struct emlfs_buf *out)
         r = emlfs_buf_append_varint(out, user->addresses_n);
     for (unsigned i = 0; r == 0 && i < user->addresses_n; i++)
         r = emlfs_buf_append_bytes(out, emlfs_span_str(user->addresses[i]));
+    if (r == 0 && user->quota_bytes)
+        r = emlfs_buf_append_varint(out, user->quota_bytes);
     return r;
 }
 
 int emlfs_user_encode(const struct emlfs_user *user, struct emlfs_buf *ret_value)
 {
     emlfs_buf_clear(ret_value);
-    int r = emlfs_buf_append_varint(ret_value, ROW_VERSION);
+    int r = emlfs_buf_append_varint(ret_value, user->quota_bytes ? ROW_VERSION_QUOTA : ROW_VERSION);
     if (r == 0)
         r = emlfs_buf_append_varint(ret_value, user->flags);
     if (r == 0)
@@ -73,7 +77,7 @@ int emlfs_user_decode(struct emlfs_span key, struct emlfs_span value, struct eml
     if (!emlfs_cursor_done(&key_cur) || user.id.v == 0)
         return -EUCLEAN;
     uint64_t version = emlfs_cursor_varint(&cur);
-    if (!cur.bad && version > ROW_VERSION)
+    if (!cur.bad && version > ROW_VERSION_QUOTA)
         return -EPROTONOSUPPORT;
     user.flags = (uint32_t)emlfs_cursor_varint_max(&cur, FLAGS_KNOWN);
     user.created_ns = emlfs_cursor_svarint(&cur);
@@ -82,6 +86,10 @@ int emlfs_user_decode(struct emlfs_span key, struct emlfs_span value, struct eml
               text_decode(&cur, user.unix_account) && emlfs_name_folder_ok(user.name);
     if (ok && version >= ROW_VERSION)
         identity_decode(&cur, &user);
+    if (ok && version == ROW_VERSION_QUOTA) {
+        user.quota_bytes = emlfs_cursor_varint(&cur);
+        ok = user.quota_bytes > 0;
+    }
     if (!ok || !emlfs_cursor_done(&cur))
         return -EUCLEAN;
     *ret = user;

@@ -751,6 +751,8 @@ static int change_apply(struct attempt *attempt, struct emlfs_rights *rights, bo
         r = binding_by_other(attempt->archive, attempt->actor, user, err);
     if (r == 0 && change->addresses)
         r = addresses_set(change, user, err);
+    if (change->set_quota)
+        user->quota_bytes = change->quota_bytes;
     if (r == 0 && change->set_admin)
         r = rights_get(attempt->archive, user->id, rights, err);
     if (r == 0 && change->set_admin)

@@ -6,7 +6,7 @@
 
 /* The value of a user row (the key is its id), private to store/policy and its tests. */
 
-#define EMLFS_USER_ROW_MAX_BYTES 4608u
+#define EMLFS_USER_ROW_MAX_BYTES 4640u
 /* Replaces the content of ret_value. -ENOMEM. */
 int emlfs_user_encode(const struct emlfs_user *user, struct emlfs_buf *ret_value);
 /* -EUCLEAN: impossible; -EPROTONOSUPPORT: a newer form. */

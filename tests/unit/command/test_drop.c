@@ -543,6 +543,111 @@ static void test_corpora(void **state)
     print_message("%u messages, %u of Outlook\n", corpus_messages, corpus_outlook);
 }
 
+/* ---- quotas */
+
+static void quota_set(struct archive_test *t, uint64_t bytes)
+{
+    const struct emlfs_user_change change = {.set_quota = true, .quota_bytes = bytes};
+    struct emlfs_user user;
+
+    OK(emlfs_user_change(t->archive, NULL, "alice", &change, NULL));
+    OK(emlfs_user_by_name(t->archive, "alice", &user, NULL));
+    assert_int_equal(user.quota_bytes, bytes);
+    assert_int_equal(emlfs_rules_quota(t->rules, user.id), bytes);
+}
+
+static uint64_t usage(struct archive_test *t)
+{
+    uint64_t bytes;
+
+    OK(emlfs_archive_usage(t->archive, t->alice.id, &bytes, NULL));
+    return bytes;
+}
+
+static void archive_reopen(struct archive_test *t)
+{
+    struct emlfs_archive_options open = {.path = t->path, .workers = 2};
+    struct emlfs_rules_options rules = {0};
+
+    emlfs_rules_close(t->rules);
+    emlfs_bindings_free(t->bindings);
+    OK(emlfs_archive_close(t->archive, NULL));
+    OK(emlfs_archive_open(&open, &t->archive, NULL));
+    OK(emlfs_bindings_new(t->archive, &t->bindings));
+    rules.archive = t->archive;
+    rules.bindings = t->bindings;
+    OK(emlfs_rules_open(&rules, &t->rules, NULL));
+}
+
+static void test_quota(void **state)
+{
+    struct archive_test *t = *state;
+    struct emlfs_drop *drop = drop_new(t);
+    const size_t each = strlen(MESSAGE("1"));
+    struct text texts[4];
+    struct emlfs_drop_item items[4] = {
+        item_of(t, &texts[0], MESSAGE("1"), "1.eml"),
+        item_of(t, &texts[1], MESSAGE("2"), "2.eml"),
+        item_of(t, &texts[2], MESSAGE("3"), "3.eml"),
+        item_of(t, &texts[3], MESSAGE("1"), "1 again.eml"),
+    };
+    struct emlfs_folder_id other;
+
+    OK(emlfs_archive_folder_make(t->archive, NULL,
+                                 &(struct emlfs_folder_wanted){t->alice.archive, t->alice.id, "b"},
+                                 &other, NULL));
+    items[3].folder = other; /* a second entry costs nothing */
+    assert_int_equal(usage(t), 0);
+    quota_set(t, 2 * each + 5);
+    OK(emlfs_drop_check(drop, &items[0], NULL));
+    OK(emlfs_drop_archive(drop, items, 4, NULL));
+    assert_int_equal(items[0].code, 0);
+    assert_int_equal(items[1].code, 0);
+    assert_int_equal(items[2].code, -EDQUOT);
+    assert_non_null(strstr(items[2].err.text, "quota"));
+    assert_int_equal(items[3].code, 0);
+    assert_int_equal(items[3].id.v, items[0].id.v);
+    assert_int_equal(usage(t), 2 * each);
+    assert_int_equal(emlfs_drop_check(drop, &items[2], NULL), -EDQUOT);
+
+    OK(emlfs_drop_archive(drop, items, 4, NULL)); /* what is there stays a success */
+    assert_int_equal(items[0].code, 0);
+    assert_int_equal(items[2].code, -EDQUOT);
+    emlfs_drop_free(drop);
+
+    archive_reopen(t);
+    drop = drop_new(t);
+    assert_int_equal(usage(t), 2 * each);
+    assert_int_equal(emlfs_rules_quota(t->rules, t->alice.id), 2 * each + 5);
+    quota_set(t, 0);
+    OK(emlfs_drop_archive(drop, &items[2], 1, NULL));
+    assert_int_equal(items[2].code, 0);
+    assert_int_equal(usage(t), 3 * each);
+    emlfs_drop_free(drop);
+}
+
+/* An mbox up to the quota: what fits is in, the rest is said to be over it. */
+static void test_quota_mbox(void **state)
+{
+    struct archive_test *t = *state;
+    struct emlfs_drop *drop = drop_new(t);
+    uint64_t fails_at = UINT64_MAX;
+    struct emlfs_drop_item item = {.subject = t->self,
+                                   .user = t->alice.id,
+                                   .folder = t->alice.archive,
+                                   .name = "x",
+                                   .size_bytes = 1u << 20,
+                                   .pread = endless_pread,
+                                   .arg = &fails_at};
+
+    quota_set(t, 512u << 10);
+    OK(emlfs_drop_archive(drop, &item, 1, NULL));
+    assert_int_equal(item.code, -EDQUOT);
+    assert_int_equal(item.totals.archived + item.totals.rejected, 256);
+    assert_true(usage(t) <= 512u << 10 && usage(t) > (512u << 10) - 4096);
+    emlfs_drop_free(drop);
+}
+
 #define IN_ARCHIVE(test) cmocka_unit_test_setup_teardown(test, archive_setup, archive_teardown)
 
 int main(int argc, char **argv)
@@ -561,6 +666,8 @@ int main(int argc, char **argv)
         IN_ARCHIVE(test_mbox_of_nothing),
         IN_ARCHIVE(test_mbox_fails),
         IN_ARCHIVE(test_bulk),
+        IN_ARCHIVE(test_quota),
+        IN_ARCHIVE(test_quota_mbox),
     };
 
     if (argc > 0 && strcmp(argv[0], "emlfs-worker") == 0)

@@ -39,6 +39,14 @@ static void rows_come_back(void **state)
     assert_string_equal(back.full_name, user.full_name);
     assert_int_equal(back.addresses_n, user.addresses_n);
     assert_memory_equal(back.addresses, user.addresses, sizeof(user.addresses));
+    assert_int_equal(row.data[0], 2);
+    assert_int_equal(back.quota_bytes, 0);
+
+    user.quota_bytes = UINT64_MAX;
+    assert_int_equal(emlfs_user_encode(&user, &row), 0);
+    assert_int_equal(row.data[0], 3);
+    assert_int_equal(emlfs_user_decode(KEY, emlfs_buf_view(&row), &back), 0);
+    assert_int_equal(back.quota_bytes, UINT64_MAX);
     emlfs_buf_free(&row);
 }
 
@@ -75,7 +83,11 @@ static void impossible_rows_are_refused(void **state)
     REFUSED("\2\1\2\3\1n\1a\1\n\0"); /* a control character */
     REFUSED("\2\1\2\3\1n\1a\0\x11"); /* 17 addresses */
     assert_int_equal(emlfs_user_decode(KEY, emlfs_span_of("\2\1\2\3\1n\1a\0\0", 10), &back), 0);
-    expect_refused("\3\1\2\3\1n\1a", 8, -EPROTONOSUPPORT);
+    assert_int_equal(emlfs_user_decode(KEY, emlfs_span_of("\3\1\2\3\1n\1a\0\0\5", 11), &back), 0);
+    assert_int_equal(back.quota_bytes, 5);
+    REFUSED("\3\1\2\3\1n\1a\0\0");   /* quota missing */
+    REFUSED("\3\1\2\3\1n\1a\0\0\0"); /* a quota of nothing */
+    expect_refused("\4\1\2\3\1n\1a", 8, -EPROTONOSUPPORT);
     assert_int_equal(emlfs_user_decode(emlfs_span_str("\1"), good, &back), -EUCLEAN);
     assert_int_equal(emlfs_user_decode(emlfs_span_str("\1\1\1"), good, &back), -EUCLEAN);
     assert_int_equal(emlfs_user_decode(emlfs_span_of("\0\0", 2), good, &back), -EUCLEAN);

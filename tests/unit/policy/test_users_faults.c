@@ -105,7 +105,7 @@ static void damaged_rows_are_named(void **state)
 
     add(archive, "alice", EMLFS_USER_ADMIN);
     struct fake_row *row = fake_find(archive, EMLFS_MASTER_USER, emlfs_span_of("\0\1", 2));
-    row->value.data[0] = 3;
+    row->value.data[0] = 4;
     assert_int_equal(emlfs_user_by_name(archive, "alice", &user, &err), -EPROTONOSUPPORT);
     assert_int_equal(err.code, EPROTONOSUPPORT);
     row->value.data[0] = 2;
