@@ -161,6 +161,8 @@ static struct stage_folder *names_leave(struct staged *s)
     while (*at != s)
         at = &(*at)->name_next;
     *at = s->name_next;
+    if (f->listed == s)
+        f->listed = s->folder_prev;
     if (s->folder_prev)
         s->folder_prev->folder_next = s->folder_next;
     else
@@ -490,15 +492,18 @@ static bool is_listed(const struct staged *s)
 int fs_stage_next(struct fs_stage *stage, uid_t uid, struct emlfs_folder_id folder, uint64_t after,
                   struct fs_stage_name *ret)
 {
-    const struct stage_folder *f;
-    const struct staged *s;
+    struct stage_folder *f;
+    struct staged *s;
 
     pthread_mutex_lock(&stage->lock);
     f = folder_find(stage, folder);
     s = f ? f->first : NULL;
+    if (s && f->listed && f->listed->position <= after)
+        s = f->listed; /* a listing goes on where it was */
     while (s && (s->position <= after || s->uid != uid || !is_listed(s)))
         s = s->folder_next;
     if (s) {
+        f->listed = s;
         ret->position = s->position;
         ret->st = s->st;
         (void)snprintf(ret->name, sizeof(ret->name), "%s", s->name);

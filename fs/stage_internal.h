@@ -76,6 +76,7 @@ struct staged {
 struct stage_folder {
     struct emlfs_folder_id folder;
     struct staged *first, *last;
+    struct staged *listed; /* returned last by a listing, or what came before it; or NULL */
     struct stage_folder *next;
 };
 

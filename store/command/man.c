@@ -67,6 +67,11 @@ static const struct man_item description[] = {
      "is a read-only file with exactly the bytes that were archived, each mail folder a "
      "directory, each archive user a top directory that only this user may enter."},
     {NULL,
+     "Whoever may write a folder archives a message, or the messages of an mbox, by copying it "
+     "there with any program. What is no mail is refused (Operation not supported). When "
+     "close or fsync has returned 0, the content is durable and will be archived, even after "
+     "a crash; it is visible as archived slightly later."},
+    {NULL,
      "While an archive is mounted, the mount process owns it, and every other command runs "
      "inside it through a socket; when nothing is mounted, a command opens the archive itself. "
      "Nothing has to be done for that."},
@@ -85,7 +90,7 @@ static const struct man_item mount_options[] = {
      "Always on: users other than the one who mounts may enter, and each sees only what they may "
      "read. An ordinary user who mounts needs user_allow_other in /etc/fuse.conf."},
     {"ro, rw", "Read-only or writable (the default). Messages are never changed; whoever has the "
-               "right may delete and move them and make folders, and each their own saved "
+               "right may add, delete and move them and make folders, and each their own saved "
                "searches. While every store is write-protected, the file system is set read-only "
                "by itself and writable again afterwards, unless ro was asked for; a mount process "
                "that is not root cannot set it, and refuses changes all the same."},

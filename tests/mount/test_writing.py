@@ -383,6 +383,21 @@ class Users(MountTest):
         spool = os.path.join(self.site.archive, "spool")
         self.assertTrue(wait_until(lambda: not os.listdir(spool)), os.listdir(spool))
 
+    def test_quota(self):
+        data = message(3240)
+        self.site.emlfs("user", "set", "-a", self.site.archive, "--quota", "1K", "alice")
+        before = run_as("alice", listing, self.folder)
+        source = os.path.join(self.site.top, "over.eml")
+        write_at_once(source, data)
+        for argv in (["cp"], ["rsync", "-a"]):
+            done = command(*argv, source, os.path.join(self.folder, "over.eml"), person="alice")
+            self.assertNotEqual(done.returncode, 0)
+            self.assertIn("quota", done.stderr)
+        self.assertTrue(wait_until(lambda: run_as("alice", listing, self.folder) == before))
+        self.site.emlfs("user", "set", "-a", self.site.archive, "--quota", "none", "alice")
+        run_as("alice", write_at_once, os.path.join(self.folder, "over.eml"), data)
+        self.assertEqual(self.archived(data), 1)
+
     def test_unmounted_at_once(self):
         data = message(3230)
         run_as("alice", write_at_once, os.path.join(self.folder, "last.eml"), data)
