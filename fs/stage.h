@@ -65,8 +65,8 @@ struct fs_stage_options {
 int fs_stage_new(const struct fs_stage_options *options, struct fs_stage **ret,
                  struct emlfs_err *err);
 /*
- * No call is in progress and none follows; handles that were not released are let go. What waits
- * stays in the spool for the next process. NULL is fine.
+ * No call is in progress and none follows; a handle that was not released is of no use any more but
+ * to free(3). What waits stays in the spool for the next process. NULL is fine.
  */
 void fs_stage_free(struct fs_stage *stage);
 

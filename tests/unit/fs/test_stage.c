@@ -282,6 +282,7 @@ static void test_rename_open(void **state)
     OK(put(handle, mail, 0));
     OK(move(w, ALICE, ".goutputstream-1", "m.eml"));
     world_crash(w); /* R2: what was renamed is there */
+    free(handle);
     world_drain(w);
     assert_true(is_kept(w, ALICE, mail));
     handle = make(w, ALICE, "junk.0000000001");
@@ -322,6 +323,7 @@ static void test_rename_over(void **state)
     OK(put(old, "From: nothing\n", 0));
     OK(flush(old));
     world_crash(w);
+    free(old);
     world_drain(w);
     assert_false(is_kept(w, ALICE, "From: never\n\n"));
     assert_true(is_kept(w, ALICE, "From: new\n\n"));
@@ -520,7 +522,7 @@ static void test_two_of_one_name(void **state)
 static void test_crash(void **state)
 {
     struct world *w = *state;
-    struct fs_stage_handle *handle;
+    struct fs_stage_handle *handle, *other;
 
     copy(w, ALICE, "m.eml", mail); /* closed */
     copy(w, BOB, "m.eml.tmp", "From: bob\n\n");
@@ -528,9 +530,11 @@ static void test_crash(void **state)
     OK(put(handle, "From: flushed\n\n", 0));
     OK(flush(handle));
     OK(put(handle, "and more", 15));
-    handle = make(w, ALICE, "never.eml");
-    OK(put(handle, "From: never\n\n", 0));
+    other = make(w, ALICE, "never.eml");
+    OK(put(other, "From: never\n\n", 0));
     world_crash(w);
+    free(handle);
+    free(other);
     world_drain(w);
     assert_true(is_kept(w, ALICE, mail));
     assert_true(is_kept(w, ALICE, "From: flushed\n\n"));

@@ -441,7 +441,7 @@ static void crash(struct model *m)
             continue;
         if (s->handle && s->acked_len && !is_temporary(s))
             must(m, s, s->acked_len);
-        s->handle = NULL;
+        free(s->handle);
         session_end(s);
     }
 }
