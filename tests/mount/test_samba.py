@@ -420,19 +420,15 @@ class Full(Shared):
     @classmethod
     def setUpClass(cls):
         cls.disk = tempfile.mkdtemp(prefix="emlfs-disk-")
+        cls.addClassCleanup(os.rmdir, cls.disk)
         subprocess.run(["mount", "-t", "tmpfs", "-o", "size=96m,mode=755", "none", cls.disk],
                        check=True)
+        cls.addClassCleanup(subprocess.run, ["umount", "-l", cls.disk], check=False)
         super().setUpClass()
 
     @classmethod
     def place(cls, site):
         site.archive = os.path.join(cls.disk, "archive")
-
-    @classmethod
-    def tearDownClass(cls):
-        super().tearDownClass()
-        subprocess.run(["umount", "-l", cls.disk], check=False)
-        os.rmdir(cls.disk)
 
     def test_copying_in(self):
         bob, mail = self.explorer("bob"), message(5100, 6 << 20)
