@@ -211,7 +211,7 @@ class Past(MountTest):
 
     def test_scratch(self):
         scratch = os.path.join(self.site.archive, "asof")
-        self.assertTrue(wait_until(lambda: not os.path.exists(scratch)))
+        self.assertTrue(wait_until(lambda: not os.path.exists(scratch), 30))
         self.mount(f"asof={self.then}")
         self.assertEqual(os.listdir(scratch), ["1"])
         os.kill(self.site.pid(), signal.SIGKILL)
@@ -222,7 +222,7 @@ class Past(MountTest):
         self.assertFalse(os.path.exists(scratch))
         self.mount(f"asof={self.then}")
         self.umount()
-        self.assertTrue(wait_until(lambda: not os.path.exists(scratch)))
+        self.assertTrue(wait_until(lambda: not os.path.exists(scratch), 30))
         self.live_is_well()
 
 
