@@ -9,6 +9,10 @@
  * S4  Whatever asks the rules has ended before they are closed, and they before the archive.
  * S5  Once the last mount has ended, no other is taken on: who asks hears that it is ending, and
  *     waits for the archive.
+ * S6  What comes over a FUSE connection names its callers, and who made the connection may have
+ *     made it name whom they like (in a user namespace of their own): so it is taken only from root
+ *     and from the account of this process, who can read the archive's keys anyway. Administrators
+ *     of the archive cannot, and are not let in by this door.
  */
 #include <fcntl.h>
 #include <malloc.h>
@@ -22,6 +26,7 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <syslog.h>
 #include <time.h>
 #include <unistd.h>
@@ -148,8 +153,24 @@ static bool server_private_names(void *arg)
     return any;
 }
 
-static int may_mount(struct server *server, const struct emlfs_subject *subject,
-                     struct emlfs_err *err)
+/* S6 */
+static int may_mount(const struct emlfs_subject *subject, struct emlfs_err *err)
+{
+    if (subject->uid == 0 || subject->uid == geteuid())
+        return 0;
+    return emlfs_err_set(err, EACCES, "mount",
+                         "only root and the account of the mount process mount it once more");
+}
+
+static bool is_fuse_device(int fd)
+{
+    struct stat st;
+
+    return fstat(fd, &st) == 0 && S_ISCHR(st.st_mode) && st.st_rdev == makedev(10, 229);
+}
+
+static int may_unmount(struct server *server, const struct emlfs_subject *subject,
+                       struct emlfs_err *err)
 {
     const struct emlfs_target system = {.kind = EMLFS_OBJECT_SYSTEM};
 
@@ -192,7 +213,7 @@ static int server_unmount(void *arg, const struct emlfs_subject *subject, struct
     char path[MOUNT_PATH_MAX];
     int rc;
 
-    rc = may_mount(server, subject, err);
+    rc = may_unmount(server, subject, err);
     if (rc == 0)
         rc = unmount_find(server, emlfs_args_text(args, "mountpoint"), path, err);
     if (rc == 0 && mount_fd_of(path) >= 0)
@@ -271,7 +292,7 @@ static int server_mount_ask(void *arg, const struct emlfs_subject *subject,
     joining->by = *subject;
     rc = mount_join_read(args, &joining->job, err);
     if (rc == 0)
-        rc = may_mount(server, subject, err);
+        rc = may_mount(subject, err);
     if (rc == 0)
         rc = mount_scope_find(&server->shared, &joining->job.options.scope, subject,
                               &(struct emlfs_view_scope){.store_no = 0}, err);
@@ -291,7 +312,9 @@ static int server_mount_take(void *arg, void *place, int fds[2], struct emlfs_er
     struct mount_session *session = NULL;
     int rc = 0;
 
-    if (fds[0] >= 0) {
+    if (fds[0] >= 0 && !is_fuse_device(fds[0])) {
+        rc = emlfs_err_set(err, EINVAL, "mount", "what came is no mount");
+    } else if (fds[0] >= 0) {
         const struct mount_session_start start = {.shared = &server->shared,
                                                   .job = &joining->job,
                                                   .by = joining->by,

@@ -70,6 +70,10 @@ static const struct man_item description[] = {
      "While an archive is mounted, the mount process owns it, and every other command runs "
      "inside it through a socket; when nothing is mounted, a command opens the archive itself. "
      "Nothing has to be done for that."},
+    {NULL, "An archive may be mounted several times, each time with options of its own: the first "
+           "mount process serves the further mounts, too, each ends with its own umount, and the "
+           "process with the last of them or by SIGTERM. Who mounts further must be the account "
+           "that the process runs as, or root, and have the same version of emlfs."},
     {NULL, "Where standard error is not a terminal, progress is written to it as lines, "
            "every five seconds. Names and subjects from mail are escaped before they reach a "
            "terminal."},
@@ -109,6 +113,28 @@ static const struct man_item mount_options[] = {
                        "cannot change anything through it; see imap.md."},
     {"noprefetch", "Do not push the next messages of a folder that is read in order into the page "
                    "cache."},
+    {"archive_user=NAME (or user=NAME)",
+     "The mount's root is the archive of that user, its folders at the top; there is neither "
+     ".emlfs "
+     "nor Holds. Like folder and store it grants nothing: everybody may do in it what they may "
+     "elsewhere, and what is outside does not exist. In /etc/fstab only the first spelling is "
+     "safe: mount(8) takes user= as the permission that ordinary users mount, and keeps it to "
+     "itself when one does."},
+    {"folder=PATH",
+     "The root is that folder: below the archive of archive_user, or PATH begins with the user. No "
+     "Searches and no .query, unless it is a whole user archive. A comma in a name is written "
+     "\\,."},
+    {"store=NAME", "Only the messages of that store, by its name, number or directory; all folders "
+                   "are there. No Searches, .query, Holds and .emlfs."},
+    {"auditor=NAME",
+     "What an auditor gets who has no account in the archive: whoever may enter acts as that "
+     "archive user, an enrolled auditor, sees what the auditor may read, and changes nothing. "
+     "Every opening of a message is in the ledger under NAME with the real uid, whatever is set "
+     "otherwise. Only an administrator may mount it. Entering may who mounted it, and account; "
+     "everything belongs to account, with modes 0500 and 0400. Once NAME is no auditor any more, "
+     "nothing can be read."},
+    {"account=UNIXNAME", "With auditor: who may enter; by itself the account that NAME is bound "
+                         "to, or who mounts."},
     {"setuid=USER,drop_privileges", "Options of mount.fuse3(8): run the mount process as USER "
                                     "without any capability."},
     {"nosuid, nodev, noexec", "Always on."},
@@ -163,6 +189,11 @@ static const struct man_item examples[] = {
     {"emlfs mount /srv/mail /mnt/mail -o allow_other", "Show it, to every user their own mail."},
     {"/srv/mail /mnt/mail fuse.emlfs allow_other,nofail,_netdev,x-systemd.mount-timeout=60s 0 0",
      "The same as a line of /etc/fstab."},
+    {"emlfs mount /srv/mail /mnt/tax -o auditor=tax,account=inspector",
+     "Show it to the account inspector as the auditor tax may read it, beside other mounts."},
+    {"/srv/mail /mnt/anna fuse.emlfs archive_user=anna,ro,nofail,x-systemd.requires=mnt-mail.mount"
+     " 0 0",
+     "A second mount, of one user archive, in /etc/fstab."},
     {"emlfs umount /mnt/mail", "End the mount."},
     {"emlfs privilege grant -a /srv/mail alice --group office --grants read,write",
      "Open alice's archive to the members of a Unix group."},

@@ -153,7 +153,9 @@ const struct emlfs_command emlfs_commands[] = {
          "moves them. Each "
          "user sees the user archives they may "
          "read. While it is mounted, every other command runs inside the mount process; new mail "
-         "appears by itself. Exit codes are those of mount(8). In /etc/fstab the type is "
+         "appears by itself. It may be mounted again elsewhere, also in part (-o archive_user=, "
+         "folder=, store=, auditor=): the same process serves it. Exit codes are those of "
+         "mount(8). In /etc/fstab the type is "
          "fuse.emlfs.",
      .args = mount_args,
      .right = EMLFS_RIGHT_LOCAL,

@@ -178,7 +178,11 @@ int emlfs_wire_recv_fds(int fd, int *fds, unsigned max)
     head = CMSG_FIRSTHDR(&message);
     if (head && head->cmsg_level == SOL_SOCKET && head->cmsg_type == SCM_RIGHTS)
         memcpy(fds, CMSG_DATA(head), head->cmsg_len - CMSG_LEN(0));
-    return fds[0] < 0 || (message.msg_flags & MSG_CTRUNC) ? -EUCLEAN : 0;
+    if (fds[0] >= 0 && !(message.msg_flags & MSG_CTRUNC))
+        return 0;
+    for (unsigned i = 0; i < max; i++)
+        emlfs_os_close(&fds[i]);
+    return -EUCLEAN;
 }
 
 /*

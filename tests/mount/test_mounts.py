@@ -6,6 +6,8 @@ import json
 import os
 import shutil
 import signal
+import socket
+import struct
 import subprocess
 import threading
 import time
@@ -318,6 +320,80 @@ class Several(MountTest):
             rows = {row["name"]: row["detail"] for row in self.records(kind)
                     if row["name"] in self.points[:2]}
             self.assertEqual(rows, {self.points[0]: "rw,acl", self.points[1]: "ro,no_searches"})
+
+    def test_umount_by_an_administrator(self):
+        """alice administers the archive: the mount process unmounts for her, what she names."""
+        self.mount_at(0)
+        self.mount_at(1)
+        done = self.site.emlfs("umount", self.points[1], check=False, person="bob")
+        self.assertEqual(done.returncode, 32)
+        self.assertEqual(len(mounts_at(self.points[1])), 1)
+        self.assertTrue(wait_until(lambda: self.site.emlfs(
+            "umount", self.points[1], check=False, person="alice").returncode == 0))
+        self.assertEqual(mounts_at(self.points[1]), [])
+        self.assertEqual(len(self.names_at(0)), 51)
+
+    def test_another_version(self):
+        """The request says which program it is of; one of another version is told so."""
+        self.mount_at(0)
+        with socket.socket(socket.AF_UNIX) as ask:
+            ask.connect(os.path.join(self.site.archive, "control"))
+            request = json.dumps({"protocol": 1, "command": "mount",
+                                  "args": {"version": "0.0.0-other", "options": "rw",
+                                           "source": self.site.archive,
+                                           "mountpoint": self.points[1]}}).encode()
+            ask.sendall(struct.pack("<IB", len(request), 1) + request)
+            size, kind = struct.unpack("<IB", ask.recv(5, socket.MSG_WAITALL))
+            answer = json.loads(ask.recv(size, socket.MSG_WAITALL))
+        self.assertEqual((kind, answer["errno"]), (23, errno.EPROTONOSUPPORT), answer)
+        self.assertIn("0.0.0-other", answer["text"])
+
+    def test_hanging_and_lying_helpers(self):
+        """A helper that goes away, or hands over what is no mount, does no harm."""
+        self.mount_at(0)
+        for fds in ((), (0,), (0, 1, 2, 0)):
+            with socket.socket(socket.AF_UNIX) as ask:
+                ask.connect(os.path.join(self.site.archive, "control"))
+                version = self.site.emlfs("--version").stdout.split()[-1]
+                request = json.dumps({"protocol": 1, "command": "mount",
+                                      "args": {"version": version, "options": "rw",
+                                               "source": self.site.archive,
+                                               "mountpoint": self.points[1]}}).encode()
+                ask.sendall(struct.pack("<IB", len(request), 1) + request)
+                size, kind = struct.unpack("<IB", ask.recv(5, socket.MSG_WAITALL))
+                self.assertEqual((size, kind), (0, 17))
+                if fds:
+                    with open("/dev/null") as null:
+                        socket.send_fds(ask, [b"x"], [null.fileno()] * len(fds))
+                        size, kind = struct.unpack("<IB", ask.recv(5, socket.MSG_WAITALL))
+                        answer = json.loads(ask.recv(size, socket.MSG_WAITALL))
+                        self.assertEqual(kind, 23)
+                        self.assertNotEqual(answer["errno"], 0)
+            self.assertTrue(wait_until(lambda: len(self.status()) == 1))
+            self.mount_at(1)
+            self.umount_at(1)
+        self.assertEqual(len(self.names_at(0)), 51)
+
+    def test_who_may_hand_over(self):
+        """A FUSE connection names its callers: not even an administrator hands one over."""
+        self.mount_at(0)
+        for person in ("alice", "bob", "stranger"):
+            kind, answer = run_as(person, self.ask_for, self.points[1])
+            self.assertEqual((kind, answer["errno"]), (23, errno.EACCES), person)
+        self.assertEqual(len(self.status()), 1)
+
+    def ask_for(self, point):
+        """The answer to a request to mount at point: type of the frame, and what it says."""
+        with socket.socket(socket.AF_UNIX) as ask:
+            ask.connect(os.path.join(self.site.archive, "control"))
+            version = self.site.emlfs("--version").stdout.split()[-1]
+            request = json.dumps({"protocol": 1, "command": "mount",
+                                  "args": {"version": version, "options": "rw",
+                                           "source": self.site.archive,
+                                           "mountpoint": point}}).encode()
+            ask.sendall(struct.pack("<IB", len(request), 1) + request)
+            size, kind = struct.unpack("<IB", ask.recv(5, socket.MSG_WAITALL))
+            return kind, json.loads(ask.recv(size, socket.MSG_WAITALL)) if size else None
 
     def test_strangers_mount_nothing(self):
         self.mount_at(0)

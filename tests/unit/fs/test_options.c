@@ -61,6 +61,32 @@ static void test_own(void **state)
     assert_true(options.read_write && !options.read_only && options.no_searches);
 }
 
+static void test_scope(void **state)
+{
+    char longer[MOUNT_NAME_MAX + 16];
+    struct mount_options options;
+
+    (void)state;
+    accept("user=alice,folder=Old\\, older/x,store=2", &options);
+    assert_string_equal(options.scope.user, "alice");
+    assert_string_equal(options.scope.folder, "Old, older/x");
+    assert_string_equal(options.scope.store, "2");
+    assert_false(options.read_only || options.scope.auditor[0]);
+    accept("user,archive_user=bob,users", &options);
+    assert_string_equal(options.scope.user, "bob");
+    accept("rw,auditor=tax,account=games", &options);
+    assert_string_equal(options.scope.auditor, "tax");
+    assert_string_equal(options.scope.account, "games");
+    assert_true(options.read_only);
+    refuse("user=", "user=");
+    refuse("folder=", "folder=");
+    refuse("account=games", "account=");
+    memset(longer, 'x', sizeof(longer) - 1);
+    longer[sizeof(longer) - 1] = '\0';
+    memcpy(longer, "store=", 6);
+    refuse(longer, "store=");
+}
+
 static void test_ignored(void **state)
 {
     struct mount_options options;
@@ -181,10 +207,15 @@ static void test_mount_fd(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_nothing),         cmocka_unit_test(test_own),
-        cmocka_unit_test(test_ignored),         cmocka_unit_test(test_owner_words_warn),
-        cmocka_unit_test(test_refused),         cmocka_unit_test(test_mount_table),
-        cmocka_unit_test(test_mount_table_cut), cmocka_unit_test(test_mount_fd),
+        cmocka_unit_test(test_nothing),
+        cmocka_unit_test(test_own),
+        cmocka_unit_test(test_scope),
+        cmocka_unit_test(test_ignored),
+        cmocka_unit_test(test_owner_words_warn),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_mount_table),
+        cmocka_unit_test(test_mount_table_cut),
+        cmocka_unit_test(test_mount_fd),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
