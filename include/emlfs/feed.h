@@ -77,8 +77,10 @@ int emlfs_archive_store_next(struct emlfs_archive *archive, uint16_t after,
 
 /*
  * Called after each commit, on the committing thread, after change notices: must only wake
- * somebody. At most 72 watchers. -ENOSPC. _unwatch returns when no call is under way any more.
+ * somebody. -ENOSPC: there are EMLFS_WATCHERS_MAX already. _unwatch returns when no call is under
+ * way any more.
  */
+#define EMLFS_WATCHERS_MAX 72u
 int emlfs_archive_watch(struct emlfs_archive *archive, void (*fn)(void *arg), void *arg);
 void emlfs_archive_unwatch(struct emlfs_archive *archive, void (*fn)(void *arg), void *arg);
 

@@ -186,7 +186,7 @@ int emlfs_archive_watch(struct emlfs_archive *archive, void (*fn)(void *arg), vo
     int rc = -ENOSPC;
 
     pthread_mutex_lock(&archive->watch_lock);
-    for (unsigned i = 0; i < WATCHERS_MAX && rc < 0; i++) {
+    for (unsigned i = 0; i < EMLFS_WATCHERS_MAX && rc < 0; i++) {
         if (archive->watchers[i].fn)
             continue;
         archive->watchers[i] = (struct watcher){.fn = fn, .arg = arg};
@@ -200,7 +200,7 @@ int emlfs_archive_watch(struct emlfs_archive *archive, void (*fn)(void *arg), vo
 void emlfs_archive_unwatch(struct emlfs_archive *archive, void (*fn)(void *arg), void *arg)
 {
     pthread_mutex_lock(&archive->watch_lock);
-    for (unsigned i = 0; i < WATCHERS_MAX; i++) {
+    for (unsigned i = 0; i < EMLFS_WATCHERS_MAX; i++) {
         if (archive->watchers[i].fn == fn && archive->watchers[i].arg == arg)
             archive->watchers[i] = (struct watcher){0};
     }
@@ -210,7 +210,7 @@ void emlfs_archive_unwatch(struct emlfs_archive *archive, void (*fn)(void *arg),
 void archive_wake_watchers(struct emlfs_archive *archive)
 {
     pthread_mutex_lock(&archive->watch_lock);
-    for (unsigned i = 0; i < WATCHERS_MAX; i++) {
+    for (unsigned i = 0; i < EMLFS_WATCHERS_MAX; i++) {
         if (archive->watchers[i].fn)
             archive->watchers[i].fn(archive->watchers[i].arg);
     }

@@ -9,6 +9,7 @@
 #include "emlfs/base/clock.h"
 #include "emlfs/base/store_state.h"
 #include "emlfs/change.h"
+#include "emlfs/feed.h"
 #include "emlfs/ledger.h"
 #include "store.h"
 #include "turn.h"
@@ -19,7 +20,6 @@ struct block_cache;
 struct writer;
 
 #define FILING_MAX 512u
-#define WATCHERS_MAX 72u
 struct watcher {
     void (*fn)(void *arg); /* NULL: free */
     void *arg;
@@ -66,7 +66,7 @@ struct emlfs_archive {
     emlfs_change_fn *notice;
     void *notice_arg;
     pthread_mutex_t watch_lock; /* held while watchers are called */
-    struct watcher watchers[WATCHERS_MAX];
+    struct watcher watchers[EMLFS_WATCHERS_MAX];
     struct emlfs_check_totals opening;
     struct emlfs_ledger *ledger; /* NULL: as emlfs_archive_ledger says */
     uint64_t ledger_opened;      /* records it had then */

@@ -386,7 +386,7 @@ static void test_watch(void **state)
 {
     struct life *life = *state;
     struct watch_test test = {.lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER};
-    struct watch_test others[4] = {0};
+    struct watch_test others[EMLFS_WATCHERS_MAX] = {0};
     const struct timespec moment = {.tv_nsec = 50000000};
     pthread_t writer, leaver;
     unsigned calls;
@@ -395,10 +395,11 @@ static void test_watch(void **state)
     life_open(life);
     test.archive = life->archive;
     must(emlfs_archive_watch(life->archive, watch_count, &test));
-    for (unsigned i = 0; i < 3; i++)
+    const unsigned last = EMLFS_WATCHERS_MAX - 1;
+    for (unsigned i = 0; i < last; i++)
         must(emlfs_archive_watch(life->archive, watch_count, &others[i]));
-    assert_int_equal(emlfs_archive_watch(life->archive, watch_count, &others[3]), -ENOSPC);
-    for (unsigned i = 0; i < 3; i++)
+    assert_int_equal(emlfs_archive_watch(life->archive, watch_count, &others[last]), -ENOSPC);
+    for (unsigned i = 0; i < last; i++)
         emlfs_archive_unwatch(life->archive, watch_count, &others[i]);
     life_top(life, USER);
     calls = test.calls;
