@@ -438,6 +438,7 @@ static void wait_for(struct staged *s, int64_t ns)
 {
     pthread_mutex_lock(&s->stage->lock);
     s->until_ns = stage_now(s->stage) + ns;
+    s->retry_ns = 0; /* as it is now it is not to be archived */
     pthread_mutex_unlock(&s->stage->lock);
 }
 
@@ -483,6 +484,7 @@ static struct fs_stage_handle *handle_new(struct staged *s, bool writes)
 /* Claimed. */
 static int open_claimed(struct staged *s, bool writes, int flags, struct emlfs_err *err)
 {
+    bool alone = false;
     int rc = 0;
 
     pthread_mutex_lock(&s->stage->lock);
@@ -500,9 +502,10 @@ static int open_claimed(struct staged *s, bool writes, int flags, struct emlfs_e
         if (rc < 0) {
             pthread_mutex_lock(&s->stage->lock);
             s->opens--;
-            s->writers--;
+            alone = --s->writers == 0;
             pthread_mutex_unlock(&s->stage->lock);
-            staged_settle(s);
+            if (alone)
+                staged_settle(s);
         }
     }
     return rc;
