@@ -108,6 +108,8 @@ bool fs_staged_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_
                       struct fuse_file_info *info);
 bool fs_staged_unlink(fuse_req_t req, fuse_ino_t parent, const char *name);
 bool fs_staged_rename(fuse_req_t req, const struct emlfs_view_move *move, bool no_replace);
+/* A folder in which something of anybody waits to be archived stays. */
+bool fs_staged_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name);
 /* In listings: is there any of anybody in the directory; and the caller's behind position off. */
 #define FS_STAGED_OFF (1ull << 51) /* above all positions of the view */
 struct fs_staged_entry {

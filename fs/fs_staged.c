@@ -215,6 +215,20 @@ bool fs_staged_rename(fuse_req_t req, const struct emlfs_view_move *move, bool n
     return true;
 }
 
+bool fs_staged_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+    struct emlfs_subject subject = fs_subject_of(req);
+    struct fs_stage *stage = stage_of(req);
+    struct emlfs_folder_id folder;
+    struct emlfs_attr attr;
+
+    if (!stage || emlfs_view_lookup(fs_of(req)->view, &subject, parent, name, &attr, NULL) < 0 ||
+        !folder_of(fs_of(req), attr.node, &folder) || !fs_stage_holds(stage, folder))
+        return false;
+    fuse_reply_err(req, ENOTEMPTY);
+    return true;
+}
+
 /* ---- listings: fs_dir.c asks */
 
 bool fs_staged_any(struct fs *fs, fuse_ino_t node)

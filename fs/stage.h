@@ -93,6 +93,8 @@ struct fs_stage_sealed {
 
 /* Is a staged file of any uid in folder? Then no listing of it may be kept. Cheap. */
 bool fs_stage_any(struct fs_stage *stage, struct emlfs_folder_id folder);
+/* Is one of any uid in folder that is to be archived? Then the folder is not empty. */
+bool fs_stage_holds(struct fs_stage *stage, struct emlfs_folder_id folder);
 /* st: complete; st_ino is the node. -ENOENT. */
 int fs_stage_lookup(struct fs_stage *stage, uid_t uid, struct emlfs_folder_id folder,
                     const char *name, struct stat *ret);

@@ -476,6 +476,31 @@ static void test_given_up(void **state)
     assert_int_equal(look(w, ALICE, "n.eml", NULL), -ENOENT);
 }
 
+/* What keeps a folder from being removed: what is to be archived, and nothing else. */
+static void test_holds(void **state)
+{
+    const struct emlfs_folder_id folder = {FOLDER_A};
+    struct world *w = *state;
+    struct fs_stage_handle *handle;
+
+    fs_stage_release(make(w, ALICE, "empty.eml"));
+    handle = make(w, ALICE, ".DS_Store");
+    OK(put(handle, foreign, 0));
+    assert_false(fs_stage_holds(w->stage, folder));
+    fs_stage_release(handle);
+    copy(w, BOB, "m.eml", mail);
+    assert_true(fs_stage_holds(w->stage, folder));
+    assert_false(fs_stage_holds(w->stage, (struct emlfs_folder_id){FOLDER_B}));
+    w->archive_rc = -EDQUOT;
+    world_drain(w);
+    assert_true(fs_stage_holds(w->stage, folder));
+    w->archive_rc = 0;
+    world_pass(w, 10 * FS_STAGE_NS_PER_SEC);
+    world_drain(w);
+    assert_true(fs_stage_any(w->stage, folder));
+    assert_false(fs_stage_holds(w->stage, folder)); /* the message does, or was removed */
+}
+
 /* The spool's files are gone from the disk. */
 static void spool_lose(const struct world *w)
 {
@@ -686,6 +711,7 @@ int main(void)
         CASE(test_read_on),
         CASE(test_later),
         CASE(test_given_up),
+        CASE(test_holds),
         CASE(test_truncate_fails),
         CASE(test_recover_long),
         CASE(test_refused_at_flush),
