@@ -144,6 +144,11 @@ int fs_stage_pwrite(struct fs_stage_handle *handle, struct emlfs_span data, uint
 int fs_stage_flush(struct fs_stage_handle *handle, struct emlfs_err *err);
 /* Frees handle. The last one for writing decides what becomes of the file. */
 void fs_stage_release(struct fs_stage_handle *handle);
+/*
+ * Before the release of a handle that nobody closed: its mount was taken away. What the last one
+ * for writing wrote since the last _flush or _fsync is as if a crash had taken it.
+ */
+void fs_stage_abandon(struct fs_stage_handle *handle);
 
 #define FS_STAGE_SET_SIZE 1u
 #define FS_STAGE_SET_MODE 2u

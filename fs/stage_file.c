@@ -623,6 +623,42 @@ void fs_stage_release(struct fs_stage_handle *handle)
     free(handle);
 }
 
+/* Back to what was synced last; what never was is refused. */
+static void content_revert(struct staged *s)
+{
+    struct emlfs_err err = {.code = 0};
+
+    if (!s->synced) {
+        (void)refuse(s, EIO, "its mount was taken away", &err);
+        return;
+    }
+    emlfs_spool_file_close(s->file);
+    atomic_fetch_sub(&s->stage->spool_files, 1);
+    s->file = NULL;
+    if (staged_reopen(s, &err) < 0) {
+        s->refused = EIO; /* its spool file stays, for the next process */
+        return;
+    }
+    stat_resized(s);
+    s->high = emlfs_spool_file_size(s->file);
+    s->dirty = s->meta_stale = false;
+    s->flush_rc = 0;
+}
+
+void fs_stage_abandon(struct fs_stage_handle *handle)
+{
+    struct staged *s = handle->file;
+    bool last;
+
+    pthread_mutex_lock(&s->lock);
+    pthread_mutex_lock(&s->stage->lock);
+    last = handle->writes && s->writers == 1;
+    pthread_mutex_unlock(&s->stage->lock);
+    if (last && s->dirty && s->file)
+        content_revert(s);
+    pthread_mutex_unlock(&s->lock);
+}
+
 /* ---- attributes */
 
 static void attr_set(struct staged *s, const struct fs_stage_set *set)

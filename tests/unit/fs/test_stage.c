@@ -476,6 +476,38 @@ static void test_given_up(void **state)
     assert_int_equal(look(w, ALICE, "n.eml", NULL), -ENOENT);
 }
 
+/* A mount is taken away under those who write: as a crash, for what they had open alone. */
+static void test_abandon(void **state)
+{
+    struct world *w = *state;
+    struct fs_stage_handle *synced = make(w, ALICE, "synced.eml"), *other;
+    struct fs_stage_handle *never = make(w, ALICE, "never.eml");
+    struct fs_stage_handle *closed = make(w, ALICE, "closed.eml");
+
+    OK(put(synced, mail, 0));
+    OK(flush(synced));
+    OK(put(synced, "half of a line", strlen(mail)));
+    OK(put(never, "From: never\n\n", 0));
+    OK(put(closed, "From: closed\n\n", 0));
+    OK(flush(closed));
+    OK(open_of(w, ALICE, "synced.eml", O_WRONLY, &other)); /* through another mount */
+    fs_stage_abandon(other);
+    fs_stage_release(other);
+    fs_stage_abandon(synced);
+    fs_stage_release(synced);
+    fs_stage_abandon(never);
+    fs_stage_release(never);
+    fs_stage_abandon(closed);
+    fs_stage_release(closed);
+    world_drain(w);
+    assert_true(is_kept(w, ALICE, mail));
+    assert_true(is_kept(w, ALICE, "From: closed\n\n"));
+    assert_int_equal(w->kept_n, 2);
+    assert_int_equal(look(w, ALICE, "never.eml", NULL), -ENOENT);
+    world_pass(w, FS_STAGE_GRACE_NS);
+    assert_empty(w);
+}
+
 /* What keeps a folder from being removed: what is to be archived, and nothing else. */
 static void test_holds(void **state)
 {
@@ -711,6 +743,7 @@ int main(void)
         CASE(test_read_on),
         CASE(test_later),
         CASE(test_given_up),
+        CASE(test_abandon),
         CASE(test_holds),
         CASE(test_truncate_fails),
         CASE(test_recover_long),
