@@ -421,16 +421,29 @@ class Several(MountTest):
         """A FUSE connection names its callers: not even an administrator hands one over."""
         self.mount_at(0)
         for person in ("alice", "bob", "stranger"):
-            kind, answer = run_as(person, self.ask_for, self.points[1])
+            kind, answer = run_as(person, self.ask, "mount", self.points[1])
             self.assertEqual((kind, answer["errno"]), (23, errno.EACCES), person)
         self.assertEqual(len(self.status()), 1)
 
-    def ask_for(self, point):
-        """The answer to a request to mount at point: type of the frame, and what it says."""
+    def test_what_lies_above_stays(self):
+        """An administrator ends a mount of the archive, and nothing that root put above it."""
+        self.mount_at(0)
+        self.mount_at(1)
+        command("mount", "-t", "tmpfs", "none", self.points[1])
+        kind, answer = run_as("alice", self.ask, "umount", self.points[1])
+        self.assertEqual((kind, answer["errno"]), (23, errno.EBUSY), answer)
+        self.assertEqual(len(mounts_at(self.points[1])), 2)
+        command("umount", self.points[1])
+        kind, answer = run_as("alice", self.ask, "umount", self.points[1])
+        self.assertEqual((kind, answer["errno"]), (23, 0), answer)
+        self.assertEqual(mounts_at(self.points[1]), [])
+
+    def ask(self, what, point):
+        """The answer to a request about point: type of the frame, and what it says."""
         with socket.socket(socket.AF_UNIX) as ask:
             ask.connect(os.path.join(self.site.archive, "control"))
             version = self.site.emlfs("--version").stdout.split()[-1]
-            request = json.dumps({"protocol": 1, "command": "mount",
+            request = json.dumps({"protocol": 1, "command": what,
                                   "args": {"version": version, "options": "rw",
                                            "source": self.site.archive,
                                            "mountpoint": point}}).encode()
