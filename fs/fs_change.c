@@ -48,6 +48,8 @@ void fs_change_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
     struct emlfs_subject subject = fs_subject_of(req);
     struct emlfs_err err = {.code = 0};
 
+    if (fs_staged_rmdir(req, parent, name))
+        return;
     reply(req, parent, emlfs_view_rmdir(fs_of(req)->view, &subject, parent, name, &err), &err);
 }
 

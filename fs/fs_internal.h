@@ -23,6 +23,7 @@ struct fs_log;
 struct fs_search;
 struct fs_dir;
 struct fs_staging;
+struct staged_open;
 
 /* What every request handler gets as its userdata. */
 struct fs {
@@ -33,9 +34,10 @@ struct fs {
     struct emlfs_saved *saved; /* NULL exactly when index is */
     struct emlfs_view *view;
     struct fs_invalidate *invalidate;
-    struct fs_prefetch *prefetch; /* NULL with -o noprefetch */
-    struct fs_search *search;     /* NULL where there are no searches */
-    struct fs_staging *staging;   /* NULL: nothing can be written into this mount */
+    struct fs_prefetch *prefetch;     /* NULL with -o noprefetch */
+    struct fs_search *search;         /* NULL where there are no searches */
+    struct fs_staging *staging;       /* NULL: nothing can be written into this mount */
+    struct staged_open *staged_opens; /* fs_staged.c's: of this mount, not released */
     struct fs_log *log;
     struct emlfs_folder_id root; /* the folder that is the root; 0: the archive */
     bool maildir;                /* -o layout=maildir: nobody asks for attributes in listings */
@@ -102,12 +104,16 @@ void fs_xattr_remove(fuse_req_t req, fuse_ino_t node, const char *name);
  */
 struct fs_staging *fs_staging_start(const struct fs *fs);
 void fs_staging_stop(struct fs_staging *staging);
+/* Behind the last request of a mount: what it had open is open no longer. */
+void fs_staged_end(struct fs *fs);
 /* By name. False: it is none of the caller's; the request is not answered. */
 bool fs_staged_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
 bool fs_staged_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
                       struct fuse_file_info *info);
 bool fs_staged_unlink(fuse_req_t req, fuse_ino_t parent, const char *name);
 bool fs_staged_rename(fuse_req_t req, const struct emlfs_view_move *move, bool no_replace);
+/* A folder in which something of anybody waits to be archived stays. */
+bool fs_staged_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name);
 /* In listings: is there any of anybody in the directory; and the caller's behind position off. */
 #define FS_STAGED_OFF (1ull << 51) /* above all positions of the view */
 struct fs_staged_entry {

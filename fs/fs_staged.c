@@ -27,10 +27,12 @@ struct fs_staging {
     pthread_t thread;
     bool running;
     atomic_bool stop;
+    pthread_mutex_t lock; /* guards the lists of opens of all mounts; a leaf */
 };
 
 /* One open: of the staged file, or, once that has become a message, of it. */
 struct staged_open {
+    struct staged_open *prev, *next; /* of the mount */
     struct fs_stage_handle *handle;
     struct emlfs_view_file *message; /* NULL: the staged file */
 };
@@ -42,9 +44,22 @@ static struct fs_stage *stage_of(fuse_req_t req)
     return staging ? staging->stage : NULL;
 }
 
+/* The folder behind a directory of this mount; false for other nodes. */
+static bool folder_of(const struct fs *fs, fuse_ino_t node, struct emlfs_folder_id *ret)
+{
+    *ret = fs->root;
+    return (node == EMLFS_NODE_ROOT && fs->root.v) || emlfs_view_node_folder(node, ret);
+}
+
 static struct staged_open *open_of(const struct fuse_file_info *info)
 {
     return (struct staged_open *)(uintptr_t)info->fh;
+}
+
+/* What the spool says of damage, and ENOSYS, which would end the operation for the whole mount. */
+static void reply_failed(fuse_req_t req, int rc, fuse_ino_t node, const struct emlfs_err *err)
+{
+    fs_reply_error(req, rc == -EBADMSG || rc == -EUCLEAN || rc == -ENOSYS ? -EIO : rc, node, err);
 }
 
 static void entry_of(const struct stat *st, struct fuse_entry_param *ret)
@@ -52,11 +67,44 @@ static void entry_of(const struct stat *st, struct fuse_entry_param *ret)
     *ret = (struct fuse_entry_param){.ino = st->st_ino, .attr = *st}; /* W1 */
 }
 
-static void open_free(struct staged_open *open)
+static void opens_add(struct fs *fs, struct staged_open *open)
 {
+    pthread_mutex_lock(&fs->staging->lock);
+    open->next = fs->staged_opens;
+    if (open->next)
+        open->next->prev = open;
+    fs->staged_opens = open;
+    pthread_mutex_unlock(&fs->staging->lock);
+}
+
+static void opens_remove(struct fs *fs, struct staged_open *open)
+{
+    pthread_mutex_lock(&fs->staging->lock);
+    if (open->next)
+        open->next->prev = open->prev;
+    if (open->prev)
+        open->prev->next = open->next;
+    else
+        fs->staged_opens = open->next;
+    pthread_mutex_unlock(&fs->staging->lock);
+}
+
+static void open_free(struct fs *fs, struct staged_open *open)
+{
+    opens_remove(fs, open);
     emlfs_view_file_free(open->message);
     fs_stage_release(open->handle);
     free(open);
+}
+
+void fs_staged_end(struct fs *fs)
+{
+    while (fs->staged_opens) {
+        struct staged_open *open = fs->staged_opens;
+
+        fs_stage_abandon(open->handle);
+        open_free(fs, open);
+    }
 }
 
 /* ---- names */
@@ -68,7 +116,7 @@ bool fs_staged_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
     struct fuse_entry_param entry;
     struct stat st;
 
-    if (!stage || !emlfs_view_node_folder(parent, &folder) ||
+    if (!stage || !folder_of(fs_of(req), parent, &folder) ||
         fs_stage_lookup(stage, fuse_req_ctx(req)->uid, folder, name, &st) < 0)
         return false;
     entry_of(&st, &entry);
@@ -80,6 +128,7 @@ static void reply_created(fuse_req_t req, struct fs_stage_handle *handle,
                           struct fuse_file_info *info)
 {
     struct staged_open *open = calloc(1, sizeof(*open));
+    struct fs *fs = fs_of(req); /* req is gone when it is answered */
     struct fuse_entry_param entry;
     struct stat st;
 
@@ -92,8 +141,9 @@ static void reply_created(fuse_req_t req, struct fs_stage_handle *handle,
     fs_stage_handle_stat(handle, &st);
     entry_of(&st, &entry);
     info->fh = (uint64_t)(uintptr_t)open;
+    opens_add(fs, open);
     if (fuse_reply_create(req, &entry, info) < 0)
-        open_free(open);
+        open_free(fs, open);
 }
 
 bool fs_staged_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
@@ -116,7 +166,7 @@ bool fs_staged_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_
         rc = fs_stage_create(stage, &subject, &at, &how, &handle, &err);
     }
     if (rc < 0)
-        fs_reply_error(req, rc, parent, &err);
+        reply_failed(req, rc, parent, &err);
     else
         reply_created(req, handle, info);
     return true;
@@ -148,7 +198,7 @@ bool fs_staged_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
     struct emlfs_entry entry;
     int rc;
 
-    if (!stage || !emlfs_view_node_folder(parent, &folder))
+    if (!stage || !folder_of(fs_of(req), parent, &folder))
         return false;
     rc = fs_stage_unlink(stage, subject.uid, folder, name, &sealed, &err);
     if (rc == -ENOENT)
@@ -160,7 +210,7 @@ bool fs_staged_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
         if (rc == 0 || rc == -ENOENT)
             fs_stage_forget(stage, subject.uid, folder, name);
     }
-    fs_reply_error(req, rc, parent, &err);
+    reply_failed(req, rc, parent, &err);
     return true;
 }
 
@@ -193,7 +243,7 @@ bool fs_staged_rename(fuse_req_t req, const struct emlfs_view_move *move, bool n
     struct stat st;
     int rc;
 
-    if (!stage || !emlfs_view_node_folder(move->parent, &staged.folder) ||
+    if (!stage || !folder_of(fs_of(req), move->parent, &staged.folder) ||
         fs_stage_lookup(stage, subject.uid, staged.folder, move->name, &st) < 0)
         return false;
     rc = emlfs_view_may_create(fs_of(req)->view, &subject, move->to_parent, move->to_name, &place,
@@ -204,7 +254,21 @@ bool fs_staged_rename(fuse_req_t req, const struct emlfs_view_move *move, bool n
     }
     if (rc == 1)
         rc = sealed_move(req, move, &sealed, &err);
-    fs_reply_error(req, rc, move->parent, &err);
+    reply_failed(req, rc, move->parent, &err);
+    return true;
+}
+
+bool fs_staged_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+    struct emlfs_subject subject = fs_subject_of(req);
+    struct fs_stage *stage = stage_of(req);
+    struct emlfs_folder_id folder;
+    struct emlfs_attr attr;
+
+    if (!stage || emlfs_view_lookup(fs_of(req)->view, &subject, parent, name, &attr, NULL) < 0 ||
+        !folder_of(fs_of(req), attr.node, &folder) || !fs_stage_holds(stage, folder))
+        return false;
+    fuse_reply_err(req, ENOTEMPTY);
     return true;
 }
 
@@ -214,8 +278,7 @@ bool fs_staged_any(struct fs *fs, fuse_ino_t node)
 {
     struct emlfs_folder_id folder;
 
-    return fs->staging && emlfs_view_node_folder(node, &folder) &&
-           fs_stage_any(fs->staging->stage, folder);
+    return fs->staging && folder_of(fs, node, &folder) && fs_stage_any(fs->staging->stage, folder);
 }
 
 int fs_staged_next(fuse_req_t req, fuse_ino_t node, uint64_t off, struct fs_staged_entry *ret)
@@ -224,7 +287,7 @@ int fs_staged_next(fuse_req_t req, fuse_ino_t node, uint64_t off, struct fs_stag
     struct fs_stage_name name;
     int rc;
 
-    if (!emlfs_view_node_folder(node, &folder))
+    if (!folder_of(fs_of(req), node, &folder))
         return -ENOENT;
     rc = fs_stage_next(stage_of(req), fuse_req_ctx(req)->uid, folder,
                        off & FS_STAGED_OFF ? off & ~FS_STAGED_OFF : 0, &name);
@@ -279,7 +342,7 @@ void fs_staged_setattr(fuse_req_t req, fuse_ino_t node, const struct emlfs_view_
     set.handle = info ? open_of(info)->handle : NULL;
     rc = fs_stage_setattr(stage_of(req), fuse_req_ctx(req)->uid, node, &set, &st, &err);
     if (rc < 0)
-        fs_reply_error(req, rc, node, &err);
+        reply_failed(req, rc, node, &err);
     else
         fuse_reply_attr(req, &st, 0.0);
 }
@@ -300,6 +363,7 @@ static int open_message(fuse_req_t req, struct staged_open *open, struct emlfs_e
 void fs_staged_open(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *info)
 {
     struct staged_open *open = calloc(1, sizeof(*open));
+    struct fs *fs = fs_of(req); /* req is gone when it is answered */
     struct emlfs_err err = {.code = 0};
     int rc = -ENOMEM;
 
@@ -312,13 +376,14 @@ void fs_staged_open(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *info
         if (open && open->handle)
             fs_stage_release(open->handle);
         free(open);
-        fs_reply_error(req, rc, node, &err);
+        reply_failed(req, rc, node, &err);
         return;
     }
     info->fh = (uint64_t)(uintptr_t)open;
     info->noflush = (info->flags & O_ACCMODE) == O_RDONLY;
+    opens_add(fs, open);
     if (fuse_reply_open(req, info) < 0)
-        open_free(open);
+        open_free(fs, open);
 }
 
 void fs_staged_read(fuse_req_t req, fuse_ino_t node, size_t size, off_t off,
@@ -337,7 +402,7 @@ void fs_staged_read(fuse_req_t req, fuse_ino_t node, size_t size, off_t off,
     else if (data)
         n = fs_stage_pread(open->handle, data, size, (uint64_t)off, &err);
     if (n < 0)
-        fs_reply_error(req, n == -EBADMSG ? -EIO : (int)n, node, &err);
+        reply_failed(req, (int)n, node, &err);
     else
         fuse_reply_buf(req, data, (size_t)n);
     free(data);
@@ -352,7 +417,7 @@ void fs_staged_write(fuse_req_t req, fuse_ino_t node, const char *data, size_t s
     if (fs_stage_is(node))
         rc = fs_stage_pwrite(open_of(info)->handle, emlfs_span_of(data, size), (uint64_t)off, &err);
     if (rc < 0)
-        fs_reply_error(req, rc == -EBADMSG ? -EIO : rc, node, &err);
+        reply_failed(req, rc, node, &err);
     else
         fuse_reply_write(req, size);
 }
@@ -364,7 +429,7 @@ void fs_staged_flush(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *inf
 
     if (fs_stage_is(node))
         rc = fs_stage_flush(open_of(info)->handle, &err);
-    fs_reply_error(req, rc == -EBADMSG ? -EIO : rc, node, &err);
+    reply_failed(req, rc, node, &err);
 }
 
 void fs_staged_fsync(fuse_req_t req, fuse_ino_t node, int datasync, struct fuse_file_info *info)
@@ -376,7 +441,7 @@ void fs_staged_fsync(fuse_req_t req, fuse_ino_t node, int datasync, struct fuse_
 void fs_staged_release(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *info)
 {
     (void)node;
-    open_free(open_of(info));
+    open_free(fs_of(req), open_of(info));
     fuse_reply_err(req, 0);
 }
 
@@ -462,6 +527,7 @@ struct fs_staging *fs_staging_start(const struct fs *fs)
 
     staging = calloc(1, sizeof(*staging));
     if (staging) {
+        pthread_mutex_init(&staging->lock, NULL);
         staging->log = fs->log;
         rc = staging_open(staging, fs, &err);
     }
@@ -487,5 +553,6 @@ void fs_staging_stop(struct fs_staging *staging)
     }
     fs_stage_free(staging->stage);
     emlfs_drop_free(staging->drop);
+    pthread_mutex_destroy(&staging->lock);
     free(staging);
 }

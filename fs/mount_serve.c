@@ -181,30 +181,42 @@ static int may_unmount(struct server *server, const struct emlfs_subject *subjec
     return emlfs_err_set(err, EACCES, "mount", "only an administrator may do this");
 }
 
+/* Does it lie uppermost at its path? What lies above it is somebody else's, and is not ended. */
+static bool is_uppermost(const struct mount_session *session)
+{
+    const char *device = mount_session_device(session);
+    struct mount_entry entry;
+
+    return !device[0] || mount_table_find(mount_session_job(session)->mountpoint, &entry) < 0 ||
+           strcmp(entry.device, device) == 0;
+}
+
 /* Path of the mount that is meant: the one at this path, or the only one. */
 static int unmount_find(struct server *server, const char *path, char ret[MOUNT_PATH_MAX],
                         struct emlfs_err *err)
 {
-    const struct mount_job *found = NULL;
+    const struct mount_session *found = NULL;
+    bool uppermost = true;
     unsigned n = 0;
 
     pthread_mutex_lock(&server->lock);
     for (unsigned i = 0; i < server->sessions_n; i++) {
-        const struct mount_job *job = mount_session_job(server->sessions[i]);
-
-        if (path && strcmp(path, job->mountpoint) != 0)
+        if (path && strcmp(path, mount_session_job(server->sessions[i])->mountpoint) != 0)
             continue;
-        found = job;
+        found = server->sessions[i];
         n++;
     }
-    if (found)
-        memcpy(ret, found->mountpoint, strlen(found->mountpoint) + 1);
+    if (found) {
+        memcpy(ret, mount_session_job(found)->mountpoint, MOUNT_PATH_MAX);
+        uppermost = is_uppermost(found);
+    }
     pthread_mutex_unlock(&server->lock);
     if (n > 1)
         return emlfs_err_set(err, EINVAL, "mount", "several mounts: say which");
     if (n == 0)
         return emlfs_err_set(err, ENOENT, "mount", "%s: not mounted here", path ? path : "");
-    return 0;
+    return uppermost ? 0
+                     : emlfs_err_set(err, EBUSY, "mount", "%s: something is mounted above it", ret);
 }
 
 static int server_unmount(void *arg, const struct emlfs_subject *subject, struct json_object *args,

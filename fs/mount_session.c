@@ -389,6 +389,9 @@ int mount_session_new(const struct mount_session_start *start, struct mount_sess
     int rc;
 
     if (!session) {
+        int fd = start->job->fd;
+
+        emlfs_os_close(&fd);
         (void)emlfs_archive_close(start->job->past, NULL);
         return emlfs_err_set(err, ENOMEM, "mount", "out of memory");
     }
@@ -453,6 +456,7 @@ void mount_session_close(struct mount_session *session)
     fs_loop_free(session->loop);
     if (session->fuse)
         fuse_session_destroy(session->fuse);
+    fs_staged_end(&session->fs);
     emlfs_os_close(&session->job.fd);
     if (session->complete)
         session_unmount(session);

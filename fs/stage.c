@@ -460,6 +460,23 @@ bool fs_stage_any(struct fs_stage *stage, struct emlfs_folder_id folder)
     return any;
 }
 
+bool fs_stage_holds(struct fs_stage *stage, struct emlfs_folder_id folder)
+{
+    struct stage_folder *f;
+    struct staged *s;
+
+    if (!stage || atomic_load(&stage->named) == 0)
+        return false;
+    pthread_mutex_lock(&stage->lock);
+    f = folder_find(stage, folder);
+    s = f ? f->first : NULL;
+    while (s &&
+           (s->state == STAGED_ARCHIVED || s->st.st_size == 0 || emlfs_name_is_discarded(s->name)))
+        s = s->folder_next;
+    pthread_mutex_unlock(&stage->lock);
+    return s != NULL;
+}
+
 static int stat_and_put(struct staged *s, struct stat *ret)
 {
     if (!s)

@@ -93,6 +93,8 @@ struct fs_stage_sealed {
 
 /* Is a staged file of any uid in folder? Then no listing of it may be kept. Cheap. */
 bool fs_stage_any(struct fs_stage *stage, struct emlfs_folder_id folder);
+/* Is one of any uid in folder that is to be archived? Then the folder is not empty. */
+bool fs_stage_holds(struct fs_stage *stage, struct emlfs_folder_id folder);
 /* st: complete; st_ino is the node. -ENOENT. */
 int fs_stage_lookup(struct fs_stage *stage, uid_t uid, struct emlfs_folder_id folder,
                     const char *name, struct stat *ret);
@@ -142,6 +144,11 @@ int fs_stage_pwrite(struct fs_stage_handle *handle, struct emlfs_span data, uint
 int fs_stage_flush(struct fs_stage_handle *handle, struct emlfs_err *err);
 /* Frees handle. The last one for writing decides what becomes of the file. */
 void fs_stage_release(struct fs_stage_handle *handle);
+/*
+ * Before the release of a handle that nobody closed: its mount was taken away. What the last one
+ * for writing wrote since the last _flush or _fsync is as if a crash had taken it.
+ */
+void fs_stage_abandon(struct fs_stage_handle *handle);
 
 #define FS_STAGE_SET_SIZE 1u
 #define FS_STAGE_SET_MODE 2u

@@ -438,6 +438,7 @@ static void wait_for(struct staged *s, int64_t ns)
 {
     pthread_mutex_lock(&s->stage->lock);
     s->until_ns = stage_now(s->stage) + ns;
+    s->retry_ns = 0; /* as it is now it is not to be archived */
     pthread_mutex_unlock(&s->stage->lock);
 }
 
@@ -483,6 +484,7 @@ static struct fs_stage_handle *handle_new(struct staged *s, bool writes)
 /* Claimed. */
 static int open_claimed(struct staged *s, bool writes, int flags, struct emlfs_err *err)
 {
+    bool alone = false;
     int rc = 0;
 
     pthread_mutex_lock(&s->stage->lock);
@@ -500,9 +502,10 @@ static int open_claimed(struct staged *s, bool writes, int flags, struct emlfs_e
         if (rc < 0) {
             pthread_mutex_lock(&s->stage->lock);
             s->opens--;
-            s->writers--;
+            alone = --s->writers == 0;
             pthread_mutex_unlock(&s->stage->lock);
-            staged_settle(s);
+            if (alone)
+                staged_settle(s);
         }
     }
     return rc;
@@ -618,6 +621,42 @@ void fs_stage_release(struct fs_stage_handle *handle)
     pthread_mutex_unlock(&s->lock);
     staged_put(s);
     free(handle);
+}
+
+/* Back to what was synced last; what never was is refused. */
+static void content_revert(struct staged *s)
+{
+    struct emlfs_err err = {.code = 0};
+
+    if (!s->synced) {
+        (void)refuse(s, EIO, "its mount was taken away", &err);
+        return;
+    }
+    emlfs_spool_file_close(s->file);
+    atomic_fetch_sub(&s->stage->spool_files, 1);
+    s->file = NULL;
+    if (staged_reopen(s, &err) < 0) {
+        s->refused = EIO; /* its spool file stays, for the next process */
+        return;
+    }
+    stat_resized(s);
+    s->high = emlfs_spool_file_size(s->file);
+    s->dirty = s->meta_stale = false;
+    s->flush_rc = 0;
+}
+
+void fs_stage_abandon(struct fs_stage_handle *handle)
+{
+    struct staged *s = handle->file;
+    bool last;
+
+    pthread_mutex_lock(&s->lock);
+    pthread_mutex_lock(&s->stage->lock);
+    last = handle->writes && s->writers == 1;
+    pthread_mutex_unlock(&s->stage->lock);
+    if (last && s->dirty && s->file)
+        content_revert(s);
+    pthread_mutex_unlock(&s->lock);
 }
 
 /* ---- attributes */

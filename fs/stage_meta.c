@@ -105,7 +105,7 @@ static int recover_one(struct fs_stage *stage, struct emlfs_spool_file *file, st
     rc = recover_add(stage, &meta, &s, err);
     if (rc < 0) {
         emlfs_spool_file_close(file);
-        return rc;
+        return rc == -EEXIST ? 0 : rc; /* when the others are archived, by the next process */
     }
     pthread_mutex_lock(&s->lock);
     s->file = file;

@@ -2,6 +2,7 @@
 """Several mounts of one archive: one process serves them all, whoever mounts them and in what
 order they end."""
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -12,8 +13,8 @@ import subprocess
 import threading
 import time
 
-from harness import (EMLFS, MountTest, command, errno_as, files_below, gone, main, mounts_at,
-                     run_as, uid_of, wait_until, write_mail)
+from harness import (EMLFS, MountTest, become, command, errno_as, files_below, gone, main,
+                     message, mounts_at, run_as, sha_of, uid_of, wait_until, write_mail)
 
 
 class Several(MountTest):
@@ -238,6 +239,48 @@ class Several(MountTest):
         self.addCleanup(process.stderr.close)
         return process
 
+    def test_taken_away_while_written_into(self):
+        """What was safe is archived by the process that serves on; the rest is as after a crash."""
+        self.mount_at(0)
+        process = self.foreground(1)
+        self.assertTrue(wait_until(lambda: len(self.status()) == 2))
+        sent = {name: message(number) for number, name in ((820, "synced"), (821, "never"))}
+        reader, writer = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            become("bob")
+            for name, data in sent.items():
+                fd = os.open(os.path.join(self.points[1], "bob", name + ".eml"),
+                             os.O_WRONLY | os.O_CREAT, 0o600)
+                os.write(fd, data)
+                if name == "synced":
+                    os.fsync(fd)
+                    os.write(fd, b"half of a line")
+            os.write(writer, b"x")
+            signal.pause()
+        os.close(writer)
+        self.assertEqual(os.read(reader, 1), b"x")
+        os.close(reader)
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=20)
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+        top = os.path.join(self.points[0], "bob")
+
+        def shas():
+            return run_as("bob", lambda: [sha_of(os.path.join(top, name))
+                                          for name in os.listdir(top)
+                                          if os.path.isfile(os.path.join(top, name))])
+        wanted = hashlib.sha256(sent["synced"]).hexdigest()
+        self.assertTrue(wait_until(lambda: shas() == [wanted]), shas())
+        spool = os.path.join(self.site.archive, "spool")
+        self.assertTrue(wait_until(lambda: os.listdir(spool) == []), os.listdir(spool))
+        for name in run_as("bob", os.listdir, top):
+            if os.path.isfile(os.path.join(top, name)):
+                run_as("bob", os.unlink, os.path.join(top, name))
+        self.assertEqual(shas(), [])
+
     def test_foreground_helper(self):
         self.mount_at(0)
         pid = self.pid_at(0)
@@ -378,16 +421,29 @@ class Several(MountTest):
         """A FUSE connection names its callers: not even an administrator hands one over."""
         self.mount_at(0)
         for person in ("alice", "bob", "stranger"):
-            kind, answer = run_as(person, self.ask_for, self.points[1])
+            kind, answer = run_as(person, self.ask, "mount", self.points[1])
             self.assertEqual((kind, answer["errno"]), (23, errno.EACCES), person)
         self.assertEqual(len(self.status()), 1)
 
-    def ask_for(self, point):
-        """The answer to a request to mount at point: type of the frame, and what it says."""
+    def test_what_lies_above_stays(self):
+        """An administrator ends a mount of the archive, and nothing that root put above it."""
+        self.mount_at(0)
+        self.mount_at(1)
+        command("mount", "-t", "tmpfs", "none", self.points[1])
+        kind, answer = run_as("alice", self.ask, "umount", self.points[1])
+        self.assertEqual((kind, answer["errno"]), (23, errno.EBUSY), answer)
+        self.assertEqual(len(mounts_at(self.points[1])), 2)
+        command("umount", self.points[1])
+        kind, answer = run_as("alice", self.ask, "umount", self.points[1])
+        self.assertEqual((kind, answer["errno"]), (23, 0), answer)
+        self.assertEqual(mounts_at(self.points[1]), [])
+
+    def ask(self, what, point):
+        """The answer to a request about point: type of the frame, and what it says."""
         with socket.socket(socket.AF_UNIX) as ask:
             ask.connect(os.path.join(self.site.archive, "control"))
             version = self.site.emlfs("--version").stdout.split()[-1]
-            request = json.dumps({"protocol": 1, "command": "mount",
+            request = json.dumps({"protocol": 1, "command": what,
                                   "args": {"version": version, "options": "rw",
                                            "source": self.site.archive,
                                            "mountpoint": point}}).encode()

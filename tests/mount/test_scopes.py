@@ -2,14 +2,15 @@
 """Mounts of a part of an archive: a user, a folder, a store, and what an auditor gets. A scope
 takes away and grants nothing; what is outside does not exist."""
 import errno
+import hashlib
 import json
 import os
 import shutil
 import subprocess
 import time
 
-from harness import (ACCOUNTS, EMLFS, MountTest, command, errno_as, files_below, main, mounts_at,
-                     run_as, sha_of, uid_of, wait_until, write_mail)
+from harness import (ACCOUNTS, EMLFS, MountTest, command, errno_as, files_below, main, message,
+                     mounts_at, run_as, sha_of, uid_of, wait_until, write_mail)
 
 ACCOUNTS["carol"] = "sync"
 
@@ -141,6 +142,37 @@ class Scopes(MountTest):
             self.assertEqual(errno_as("bob", os.listdir, self.part), errno.EACCES)
             self.assertEqual(errno_as("root", os.stat, self.part), 0)
             self.hide()
+
+    def test_written_at_the_root(self):
+        """A file that is put directly into the root comes into the folder that is the root."""
+        path = run_as("alice", self.inner, "Projects")
+        for number, options, folder in ((710, "user=alice", ""), (711, f"folder=alice/{path}",
+                                                                  path)):
+            self.show(options)
+            there = self.site.path("alice", folder) if folder else self.site.path("alice")
+            data = message(number)
+            run_as("alice", self.write, self.at("one.part"), data)
+            self.assertIn("one.part", run_as("alice", os.listdir, self.part))
+            self.assertNotIn("one.part", run_as("bob", self.names_or_none, self.part))
+            self.assertIn("one.part", run_as("alice", os.listdir, there))
+            run_as("alice", os.rename, self.at("one.part"), self.at("one.eml"))
+            sha = hashlib.sha256(data).hexdigest()
+            self.assertTrue(wait_until(lambda: sha in self.shas("alice", self.part), 5), options)
+            self.assertIn(sha, self.shas("alice", there))
+            run_as("alice", os.stat, self.at("one.eml"))
+            self.hide()
+
+    @staticmethod
+    def write(path, data):
+        with open(path, "wb") as out:
+            out.write(data)
+
+    @staticmethod
+    def names_or_none(path):
+        try:
+            return os.listdir(path)
+        except PermissionError:
+            return []
 
     def test_store(self):
         new = sorted(sha_of(path) for path in files_below(os.path.join(self.site.top, "later")))

@@ -338,6 +338,20 @@ class Users(MountTest):
         self.site.emlfs("privilege", "revoke", "-a", self.site.archive, "alice",
                         "--user", "bob")
 
+    def test_folder_that_is_written_into_stays(self):
+        """Whoever removes a folder does not remove what another was told is safe."""
+        folder = os.path.join(self.folder, "Emptied")
+        run_as("alice", os.mkdir, folder)
+        self.site.emlfs("privilege", "grant", "-a", self.site.archive, "alice", "--user", "bob",
+                        "--grants", "read,write,delete")
+        run_as("bob", write_at_once, os.path.join(folder, "mail.part"), message(3202))
+        self.assertEqual(run_as("alice", listing, folder), [])
+        self.assertEqual(errno_as("alice", os.rmdir, folder), errno.ENOTEMPTY)
+        run_as("bob", os.unlink, os.path.join(folder, "mail.part"))
+        run_as("alice", os.rmdir, folder)
+        self.site.emlfs("privilege", "revoke", "-a", self.site.archive, "alice",
+                        "--user", "bob")
+
     def test_strangers_write_nothing(self):
         for person in ("bob", "stranger", "root"):
             got = errno_as(person, write_at_once, os.path.join(self.folder, "x.eml"), message(1))

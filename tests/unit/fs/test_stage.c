@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The states of files that are written into the mount, one by one; see test_stage_model.c. */
+#include "../../../fs/stage_internal.h"
 #include "fs/stage_world.h"
 
 #define ALICE 3001u
@@ -452,6 +453,152 @@ static void test_later(void **state)
     assert_true(is_kept(w, ALICE, mail));
 }
 
+/* What could not be archived, and then got a temporary name or was emptied, is not tried again. */
+static void test_given_up(void **state)
+{
+    struct world *w = *state;
+    struct stat asked = {.st_size = 0}, st;
+    const struct fs_stage_set set = {&asked, FS_STAGE_SET_SIZE, NULL};
+    struct emlfs_err err = {.code = 0};
+
+    copy(w, ALICE, "m.eml", mail);
+    copy(w, ALICE, "n.eml", "From: n\n\n");
+    w->archive_rc = -EDQUOT;
+    world_drain(w);
+    w->archive_rc = 0;
+    OK(move(w, ALICE, "m.eml", "m.eml~"));
+    OK(look(w, ALICE, "n.eml", &st));
+    OK(fs_stage_setattr(w->stage, ALICE, st.st_ino, &set, &st, &err));
+    world_pass(w, FS_STAGE_EMPTY_NS);
+    world_drain(w);
+    assert_int_equal(w->kept_n, 0);
+    OK(look(w, ALICE, "m.eml~", NULL));
+    assert_int_equal(look(w, ALICE, "n.eml", NULL), -ENOENT);
+}
+
+/* A mount is taken away under those who write: as a crash, for what they had open alone. */
+static void test_abandon(void **state)
+{
+    struct world *w = *state;
+    struct fs_stage_handle *synced = make(w, ALICE, "synced.eml"), *other;
+    struct fs_stage_handle *never = make(w, ALICE, "never.eml");
+    struct fs_stage_handle *closed = make(w, ALICE, "closed.eml");
+
+    OK(put(synced, mail, 0));
+    OK(flush(synced));
+    OK(put(synced, "half of a line", strlen(mail)));
+    OK(put(never, "From: never\n\n", 0));
+    OK(put(closed, "From: closed\n\n", 0));
+    OK(flush(closed));
+    OK(open_of(w, ALICE, "synced.eml", O_WRONLY, &other)); /* through another mount */
+    fs_stage_abandon(other);
+    fs_stage_release(other);
+    fs_stage_abandon(synced);
+    fs_stage_release(synced);
+    fs_stage_abandon(never);
+    fs_stage_release(never);
+    fs_stage_abandon(closed);
+    fs_stage_release(closed);
+    world_drain(w);
+    assert_true(is_kept(w, ALICE, mail));
+    assert_true(is_kept(w, ALICE, "From: closed\n\n"));
+    assert_int_equal(w->kept_n, 2);
+    assert_int_equal(look(w, ALICE, "never.eml", NULL), -ENOENT);
+    world_pass(w, FS_STAGE_GRACE_NS);
+    assert_empty(w);
+}
+
+/* What keeps a folder from being removed: what is to be archived, and nothing else. */
+static void test_holds(void **state)
+{
+    const struct emlfs_folder_id folder = {FOLDER_A};
+    struct world *w = *state;
+    struct fs_stage_handle *handle;
+
+    fs_stage_release(make(w, ALICE, "empty.eml"));
+    handle = make(w, ALICE, ".DS_Store");
+    OK(put(handle, foreign, 0));
+    assert_false(fs_stage_holds(w->stage, folder));
+    fs_stage_release(handle);
+    copy(w, BOB, "m.eml", mail);
+    assert_true(fs_stage_holds(w->stage, folder));
+    assert_false(fs_stage_holds(w->stage, (struct emlfs_folder_id){FOLDER_B}));
+    w->archive_rc = -EDQUOT;
+    world_drain(w);
+    assert_true(fs_stage_holds(w->stage, folder));
+    w->archive_rc = 0;
+    world_pass(w, 10 * FS_STAGE_NS_PER_SEC);
+    world_drain(w);
+    assert_true(fs_stage_any(w->stage, folder));
+    assert_false(fs_stage_holds(w->stage, folder)); /* the message does, or was removed */
+}
+
+/* The spool's files are gone from the disk. */
+static void spool_lose(const struct world *w)
+{
+    char path[600];
+    struct dirent **names = NULL;
+    int found;
+
+    (void)snprintf(path, sizeof(path), "%s/spool", w->t->path);
+    found = scandir(path, &names, NULL, NULL);
+    for (int i = 0; i < found; i++) {
+        (void)snprintf(path, sizeof(path), "%s/spool/%s", w->t->path, names[i]->d_name);
+        (void)unlink(path);
+        free(names[i]);
+    }
+    free(names);
+}
+
+/* Opening to truncate fails while another writes: what becomes of the file is that one's to hear.
+ */
+static void test_truncate_fails(void **state)
+{
+    struct world *w = *state;
+    struct fs_stage_handle *handle, *other = NULL;
+
+    copy(w, ALICE, "m.tmp", mail);
+    OK(open_of(w, ALICE, "m.tmp", O_WRONLY, &handle));
+    spool_lose(w);
+    assert_true(open_of(w, ALICE, "m.tmp", O_WRONLY | O_TRUNC, &other) < 0);
+    OK(look(w, ALICE, "m.tmp", NULL));
+    assert_true(put(handle, "From: ", 0) < 0);
+    assert_true(flush(handle) < 0);
+    fs_stage_release(handle);
+    assert_int_equal(look(w, ALICE, "m.tmp", NULL), -ENOENT);
+}
+
+/* Two files of a name so long that none can be made of it: the mount takes files all the same. */
+static void test_recover_long(void **state)
+{
+    struct world *w = *state;
+    EMLFS_BUF_CLEANUP struct emlfs_buf bytes = EMLFS_BUF_INIT(EMLFS_SPOOL_META_MAX_BYTES);
+    struct stage_meta meta = {.uid = ALICE, .gid = ALICE, .user = {1}, .folder = {FOLDER_A}};
+    struct emlfs_spool_file *file;
+    struct emlfs_spool *spool;
+    struct emlfs_err err = {.code = 0};
+
+    memset(meta.name, 'x', sizeof(meta.name) - 1);
+    OK(stage_meta_encode(&meta, &bytes));
+    fs_stage_free(w->stage);
+    OK(emlfs_spool_open(w->t->archive, &spool, &err));
+    for (unsigned i = 0; i < 2; i++) {
+        OK(emlfs_spool_create(spool, emlfs_buf_view(&bytes), &file, &err));
+        OK(emlfs_spool_file_pwrite(file, emlfs_span_str(i ? "From: one\n\n" : mail), 0, &err));
+        OK(emlfs_spool_file_sync(file, &err));
+        emlfs_spool_file_close(file);
+    }
+    emlfs_spool_close(spool);
+    for (unsigned i = 1; i <= 2; i++) {
+        world_open(w);
+        world_drain(w);
+        assert_int_equal(w->kept_n, i);
+        fs_stage_free(w->stage);
+    }
+    assert_int_equal(world_spooled(w), 0);
+    world_open(w);
+}
+
 static void test_refused_at_flush(void **state)
 {
     struct world *w = *state;
@@ -595,6 +742,11 @@ int main(void)
         CASE(test_mbox),
         CASE(test_read_on),
         CASE(test_later),
+        CASE(test_given_up),
+        CASE(test_abandon),
+        CASE(test_holds),
+        CASE(test_truncate_fails),
+        CASE(test_recover_long),
         CASE(test_refused_at_flush),
         CASE(test_litter),
         CASE(test_begin_anew),

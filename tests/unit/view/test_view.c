@@ -326,6 +326,42 @@ static void test_scope_user(void **state)
     free(l);
 }
 
+/* May alice make a file there? The folder it would come into, or -errno. */
+static int may_create(struct fixture *f, emlfs_node parent)
+{
+    struct emlfs_view_place place;
+    int rc = emlfs_view_may_create(f->view, &f->is_alice, parent, "new.eml", &place, NULL);
+
+    return rc < 0 ? rc : (int)place.folder.v;
+}
+
+/* New files come into what is shown, and into nothing else. */
+static void test_scope_create(void **state)
+{
+    struct fixture *f = *state;
+    const emlfs_node inbox = emlfs_view_folder_node(f->inbox);
+    const struct emlfs_view_scope scope = {.root = f->below};
+    struct emlfs_view *whole;
+
+    assert_int_equal(may_create(f, inbox), f->inbox.v);
+    assert_int_equal(may_create(f, EMLFS_NODE_ROOT), -EACCES);
+    whole = scope_begin(f, &scope);
+    assert_int_equal(may_create(f, EMLFS_NODE_ROOT), f->below.v);
+    assert_int_equal(may_create(f, inbox), -ENOENT);
+    assert_int_equal(may_create(f, emlfs_view_folder_node(f->alice.archive)), -ENOENT);
+    scope_end(f, whole);
+    f->options.read_only = true;
+    whole = scope_begin(f, &(struct emlfs_view_scope){.store_no = 0});
+    assert_int_equal(may_create(f, inbox), -EROFS);
+    scope_end(f, whole);
+    f->options.read_only = false;
+    f->options.layout = EMLFS_LAYOUT_MAILDIR;
+    whole = scope_begin(f, &(struct emlfs_view_scope){.store_no = 0});
+    assert_int_equal(may_create(f, inbox), -EROFS);
+    scope_end(f, whole);
+    f->options.layout = EMLFS_LAYOUT_TREE;
+}
+
 /* The root is a folder further down: its parent and its siblings are not there. */
 static void test_scope_folder(void **state)
 {
@@ -723,13 +759,13 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_nodes),         cmocka_unit_test(test_root),
         cmocka_unit_test(test_private_names), cmocka_unit_test(test_scope_user),
-        cmocka_unit_test(test_scope_folder),  cmocka_unit_test(test_scope_store),
-        cmocka_unit_test(test_scope_auditor), cmocka_unit_test(test_uid_zero),
-        cmocka_unit_test(test_others),        cmocka_unit_test(test_listing),
-        cmocka_unit_test(test_same_inode),    cmocka_unit_test(test_reading),
-        cmocka_unit_test(test_by_id),         cmocka_unit_test(test_bad_nodes),
-        cmocka_unit_test(test_listing_grows), cmocka_unit_test(test_unlink_waits),
-        cmocka_unit_test(test_errno),
+        cmocka_unit_test(test_scope_create),  cmocka_unit_test(test_scope_folder),
+        cmocka_unit_test(test_scope_store),   cmocka_unit_test(test_scope_auditor),
+        cmocka_unit_test(test_uid_zero),      cmocka_unit_test(test_others),
+        cmocka_unit_test(test_listing),       cmocka_unit_test(test_same_inode),
+        cmocka_unit_test(test_reading),       cmocka_unit_test(test_by_id),
+        cmocka_unit_test(test_bad_nodes),     cmocka_unit_test(test_listing_grows),
+        cmocka_unit_test(test_unlink_waits),  cmocka_unit_test(test_errno),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
