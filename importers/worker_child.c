@@ -12,7 +12,7 @@
 #include "facts.h"
 #include "worker.h"
 
-#if defined(EMLFS_SANITIZED) && !defined(__SANITIZE_THREAD__)
+#if defined(EMLFS_LEAK_CHECK)
 #include <sanitizer/lsan_interface.h>
 #endif
 
@@ -113,7 +113,7 @@ static int text_main(void)
 int emlfs_worker_main(void)
 {
     const char *kind = getenv(WORKER_KIND_ENV);
-#if defined(EMLFS_SANITIZED) && !defined(__SANITIZE_THREAD__)
+#if defined(EMLFS_LEAK_CHECK)
     __lsan_do_leak_check(); /* at exit it would need ptrace; once done it is not repeated */
 #endif
     int rc = kind && strcmp(kind, "text") == 0 ? text_main() : facts_main();

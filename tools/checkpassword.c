@@ -108,11 +108,17 @@ static int ask(const char *archive, const struct credentials *given, bool lookup
     return r;
 }
 
+/* The name is closed for a minute. A mount process that is too busy says EAGAIN, too. */
+static bool is_closed(int r, bool lookup, const struct emlfs_err *err)
+{
+    return r == -EAGAIN && !lookup && strcmp(err->module, "policy") == 0;
+}
+
 /* 0, or the exit code. */
 static int verdict_of(int r, const struct answer *answer, bool lookup, const struct emlfs_err *err)
 {
-    if (r == -EAGAIN || r == -EINVAL)
-        return lookup ? EXIT_UNKNOWN : EXIT_WRONG; /* closed for a minute; no text at all */
+    if (r == -EINVAL || is_closed(r, lookup, err)) /* no text at all, or closed */
+        return lookup ? EXIT_UNKNOWN : EXIT_WRONG;
     if (r < 0 || !answer->told) {
         complain_err(err);
         return EXIT_LATER;

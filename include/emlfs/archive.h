@@ -174,7 +174,7 @@ int emlfs_archive_entry_of(struct emlfs_archive *archive, struct emlfs_user_id u
                            struct emlfs_msg_id id, struct emlfs_entry *ret, struct emlfs_err *err);
 
 /*
- * Bytes of the messages in a user archive: each once, at its size, of the stores that are there.
+ * Bytes of the messages in a user archive: each once, at its size, of stores that are not detached.
  * Cheap, but for the first call of a process, which counts every entry while writing waits; ENOMEM,
  * EIO, EBADMSG.
  */

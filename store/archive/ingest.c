@@ -230,11 +230,19 @@ int ingest_turn_begin(struct emlfs_ingest *ingest, struct emlfs_err *err)
     return rc == 0 && more ? arrival_load(ingest, err) : rc;
 }
 
-/* A block that was begun and got no message has a number that may be another's by then. */
+/*
+ * A block that was begun and got no message has a number that may be another's by then. Closed ones
+ * and events are left only of an ingest that failed: they are never appended, so their change
+ * numbers and messages are free.
+ */
 void ingest_turn_end(struct emlfs_ingest *ingest)
 {
     block_unref(ingest->open);
     ingest->open = NULL;
+    pthread_mutex_lock(&ingest->archive->write_lock);
+    ingest->archive->filing_n = 0;
+    ingest->archive->flight_seq = 0;
+    pthread_mutex_unlock(&ingest->archive->write_lock);
 }
 
 void ingest_turn_told(void *arg)

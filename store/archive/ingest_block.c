@@ -5,6 +5,8 @@
  *
  * I-INGEST-1  blocks are appended in the order of their numbers
  * I-INGEST-2  a block that cannot be appended takes its messages, and nothing else, with it
+ * I-INGEST-3  once the ingest failed no block of it is appended: its messages were rejected, and
+ * the numbers may be another ingest's by then
  */
 #include <stdlib.h>
 
@@ -426,6 +428,16 @@ static int block_tell(struct emlfs_ingest *ingest, const struct open_block *bloc
     return rc;
 }
 
+/* I-INGEST-3 */
+static void block_drop(struct emlfs_ingest *ingest, struct open_block *block)
+{
+    pthread_mutex_lock(&ingest->archive->write_lock);
+    ingest->archive->flight_seq = 0;
+    pthread_mutex_unlock(&ingest->archive->write_lock);
+    block->failed = true;
+    block->err = ingest->failure;
+}
+
 static int block_append(struct emlfs_ingest *ingest, struct open_block *block,
                         struct emlfs_err *err)
 {
@@ -492,7 +504,10 @@ int blocks_append(struct emlfs_ingest *ingest, bool all, struct emlfs_err *err)
     int rc = 0;
 
     while (rc == 0 && (block = block_ready(ingest, all))) {
-        rc = block_append(ingest, block, err);
+        if (ingest->failed)
+            block_drop(ingest, block);
+        else
+            rc = block_append(ingest, block, err);
         if (rc < 0) {
             block->failed = true;
             block->err = *err;

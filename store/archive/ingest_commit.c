@@ -45,7 +45,10 @@ void ingest_fail(struct emlfs_ingest *ingest, int rc, const struct emlfs_err *er
     pthread_mutex_lock(&ingest->lock);
     if (ingest->failed == 0) {
         ingest->failed = rc;
-        ingest->failure = *err;
+        if (err && err->code)
+            ingest->failure = *err;
+        else
+            emlfs_err_sys(&ingest->failure, -rc, MODULE, "mail cannot be taken");
     }
     pthread_cond_broadcast(&ingest->space_cond);
     pthread_mutex_unlock(&ingest->lock);
@@ -150,8 +153,10 @@ static int events_flush(struct emlfs_ingest *ingest, struct emlfs_err *err)
     rc = blocks_append(ingest, true, err);
     if (rc == 0)
         rc = events_write(ingest, err);
-    if (rc < 0)
+    if (rc < 0) { /* whoever waits for them must not be told that they are filed */
         filing_clear(ingest->archive);
+        ingest_fail(ingest, rc, err);
+    }
     ingest->uncommitted += ingest->events_n;
     ingest->events_n = 0;
     emlfs_buf_clear(&ingest->events);
@@ -553,10 +558,11 @@ static void commit_some(struct emlfs_ingest *ingest)
     struct emlfs_err err = {0};
     int rc = blocks_append(ingest, false, &err);
 
-    if (rc == 0)
+    if (rc == 0 && !ingest->failed)
         rc = dict_make(ingest, &err);
-    if (rc == 0 && (writer_pending_bytes(ingest->archive) >= INGEST_COMMIT_BYTES ||
-                    ingest->uncommitted >= INGEST_COMMIT_MESSAGES)) {
+    if (rc == 0 && !ingest->failed &&
+        (writer_pending_bytes(ingest->archive) >= INGEST_COMMIT_BYTES ||
+         ingest->uncommitted >= INGEST_COMMIT_MESSAGES)) {
         rc = events_flush(ingest, &err);
         if (rc == 0)
             rc = commit_applied(ingest, &err);

@@ -338,6 +338,7 @@ int emlfs_archive_store_detach(struct emlfs_archive *archive, const struct emlfs
     if (rc == 0)
         rc = detach_check(archive, &act, err);
     if (rc == 0) {
+        usage_forget(archive);
         state_set(archive, &act, EMLFS_STORE_DETACHED);
         rc = act_commit(archive, &act, err);
     }

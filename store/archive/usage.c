@@ -5,7 +5,8 @@
  * Not kept on disk. Counted from the rows when it is first asked for, and from then on with every
  * entry that the writer files or takes away. All under write_lock.
  *
- * I-USAGE  once known, bytes[u] is the sum over the messages that the writer's rows file for u
+ * I-USAGE  once known, bytes[u] is the sum over the messages that the writer's rows file for u, in
+ *          stores that are not detached
  */
 #include <stdlib.h>
 
@@ -117,7 +118,8 @@ static int usage_count(struct emlfs_archive *archive, struct usage *usage, struc
     if (!chunk)
         return emlfs_err_set(err, ENOMEM, MODULE, "out of memory");
     for (unsigned i = 0; i < atomic_load(&archive->stores_n) && rc == 0; i++) {
-        count.store = archive_store(archive, (uint16_t)(i + 1));
+        bool detached = atomic_load(&archive->states[i]) == EMLFS_STORE_DETACHED;
+        count.store = detached ? NULL : archive_store(archive, (uint16_t)(i + 1));
         count.folder = 0;
         rc = count.store ? store_count(&count, chunk, err) : 0;
     }

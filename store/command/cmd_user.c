@@ -2,6 +2,7 @@
 /* user add, list, show, rename, remove. */
 #include "handlers.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 
 static struct json_object *user_row(const struct emlfs_user *user)
@@ -50,7 +51,9 @@ static int quota_read(const char *text, uint64_t *ret, struct emlfs_err *err)
 {
     static const char units[] = "KMGT";
     size_t digits = strspn(text, "0123456789");
-    const char *unit = text[digits] ? strchr(units, text[digits] & ~0x20) : NULL;
+    const char *unit = isalpha((unsigned char)text[digits])
+                           ? strchr(units, toupper((unsigned char)text[digits]))
+                           : NULL;
     unsigned shift = unit ? 10 * (unsigned)(unit - units + 1) : 0;
     uint64_t n = digits <= 18 ? strtoull(text, NULL, 10) : UINT64_MAX;
 

@@ -162,7 +162,8 @@ int emlfs_wire_recv_fds(int fd, int *fds, unsigned max)
     struct msghdr message = {.msg_iov = &data,
                              .msg_iovlen = 1,
                              .msg_control = room.bytes,
-                             .msg_controllen = CMSG_SPACE(max * sizeof(int))};
+                             /* Not CMSG_SPACE, in whose padding another one comes. */
+                             .msg_controllen = CMSG_LEN(max * sizeof(int))};
     struct cmsghdr *head;
     ssize_t got;
 

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import stat
 import subprocess
 import sys
@@ -374,8 +375,8 @@ SyncState *
         os.write(writer, given)
         os.close(writer)
         done = subprocess.run(
-            ["sh", "-c", 'exec "$@" 3<&%d' % reader, "sh", self.site.helper, *argv],
-            pass_fds=[reader], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            ["sh", "-c", 'exec "$@" 3<&0 0</dev/null', "sh", self.site.helper, *argv],
+            stdin=reader, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             user=person, check=False)
         os.close(reader)
         return done
@@ -394,6 +395,21 @@ SyncState *
             self.assertEqual(self.helper(broken, *run).returncode, 2, broken)
         self.assertEqual(self.helper(right, "-a", self.site.archive).returncode, 2)
         self.assertEqual(self.helper(right, "-a", "/nowhere", "/bin/true").returncode, 111)
+
+    def test_checkpassword_busy(self):
+        """A mount process without a connection to spare has not said that a password is wrong."""
+        right = b"anna\0" + PASSWORDS["anna"].encode() + b"\0\0"
+        held = [socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) for _ in range(64)]
+        try:
+            for one in held:
+                one.connect(os.path.join(self.site.archive, "control"))
+            done = self.helper(right, "-a", self.site.archive, "/bin/true")
+            self.assertEqual(done.returncode, 111, done.stderr)
+        finally:
+            for one in held:
+                one.close()
+        self.assertTrue(wait_until(lambda: self.helper(
+            right, "-a", self.site.archive, "/bin/true").returncode == 0))
 
     def test_system_accounts_are_refused(self):
         self.site.emlfs("user", "set", "-a", self.site.archive, "carl", "--unix-account", "daemon")

@@ -215,19 +215,30 @@ static void directory_move(struct life *life, uint16_t no, bool away)
     must(away ? rename(here, there) : rename(there, here));
 }
 
+static uint64_t usage_of(struct life *life)
+{
+    uint64_t used;
+    must(emlfs_archive_usage(life->archive, USER, &used, NULL));
+    return used;
+}
+
 static void test_detach(void **state)
 {
     struct life *life = *state;
     struct three three = three_make(life);
     struct emlfs_folder_id fresh;
     struct emlfs_store_info info;
+    const uint64_t used = usage_of(life);
     assert_int_equal(emlfs_archive_store_detach(life->archive, &actor, 3, NULL), -EINVAL);
     assert_int_equal(emlfs_archive_store_attach(life->archive, &actor, 1, NULL), -EINVAL);
     must(emlfs_archive_store_detach(life->archive, &actor, 2, NULL));
+    const uint64_t less = usage_of(life);
+    assert_true(less > 0 && less < used);
     assert_int_equal(emlfs_archive_store_detach(life->archive, &actor, 2, NULL), -EINVAL);
     assert_int_equal(set_state(life, 2, EMLFS_STORE_NORMAL), -EINVAL);
     check_shown(life, &three, 1, false);
     must(emlfs_archive_store_attach(life->archive, &actor, 2, NULL)); /* still open */
+    assert_int_equal(usage_of(life), used);
     check_shown(life, &three, 1, true);
     assert_int_equal(state_of(life, 2), EMLFS_STORE_WRITE_PROTECTED);
     must(emlfs_archive_store_detach(life->archive, &actor, 2, NULL));
@@ -237,6 +248,7 @@ static void test_detach(void **state)
     must(emlfs_archive_store_info(life->archive, 1, &info, NULL));
     assert_false(info.present);
     assert_int_equal(info.state, EMLFS_STORE_DETACHED);
+    assert_int_equal(usage_of(life), less);
     for (unsigned n = 0; n < 3; n++)
         check_shown(life, &three, n, n != 1);
     assert_int_equal(emlfs_archive_store_attach(life->archive, &actor, 2, NULL), -ENOENT);

@@ -4,6 +4,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "../../../store/archive/ingest.h"
+
 /* Ingests beside each other: each gets its turn, and none disturbs what another has decided. */
 
 struct stream {
@@ -194,11 +196,115 @@ static void test_beside_idle(void **state)
     life_verify_clean(life);
 }
 
+/* One whose blocks are closed, and not compressed yet, when it fails: on the committing thread. */
+struct failing {
+    struct emlfs_ingest *_Atomic ingest;
+    atomic_uint taken, rejected, reached; /* reached: number of the last message in prepare, + 1 */
+    atomic_uint gate;                     /* messages from this number on wait in prepare */
+};
+enum { FAILING_N = 18, FAILING_AT = FAILING_N - 1 };
+
+static int failing_prepare(void *arg, unsigned worker, struct emlfs_ingest_item *item,
+                           struct emlfs_err *err)
+{
+    struct failing *failing = arg;
+    unsigned number = (unsigned)strtoul(item->position, NULL, 10);
+
+    atomic_store(&failing->reached, number + 1);
+    while (number >= atomic_load(&failing->gate))
+        usleep(1000);
+    return stream_prepare(NULL, worker, item, err);
+}
+
+static uint64_t failing_quota(void *arg, struct emlfs_user_id user)
+{
+    struct failing *failing = arg;
+
+    struct emlfs_err err;
+
+    (void)user;
+    if (atomic_fetch_add(&failing->taken, 1) + 1 == FAILING_AT)
+        ingest_fail(atomic_load(&failing->ingest),
+                    emlfs_err_set(&err, ENOMEM, "test", "out of memory"), &err);
+    return 0;
+}
+
+static void failing_done(void *arg, struct emlfs_ingest_item *item)
+{
+    struct failing *failing = arg;
+
+    atomic_fetch_add(&failing->rejected, item->verdict == EMLFS_INGEST_REJECTED);
+    emlfs_ingest_item_free(item);
+}
+
+static void failing_begin(struct life *life, struct failing *failing, struct emlfs_folder_id folder)
+{
+    const struct emlfs_ingest_options options = {
+        .prepare = failing_prepare, .done = failing_done, .quota = failing_quota, .arg = failing};
+    struct stream stream = {.life = life, .folder = folder};
+    struct emlfs_ingest *ingest;
+
+    must(emlfs_ingest_begin(life->archive, &options, &ingest, NULL));
+    atomic_store(&failing->ingest, ingest);
+    for (unsigned i = 0; i < FAILING_N; i++) {
+        stream_put(&stream, ingest, 1 + i);
+        while (atomic_load(&failing->reached) == 0)
+            usleep(1000);
+    }
+    /* The worker has taken the first alone, takes those up to the last together, then the last. */
+    atomic_store(&failing->gate, FAILING_AT);
+    while (atomic_load(&failing->reached) < FAILING_N || atomic_load(&failing->taken) < FAILING_AT)
+        usleep(1000);
+}
+
+static void test_beside_failed(void **state)
+{
+    enum { OTHERS = 40 };
+    struct life *life = *state;
+    struct failing failing = {.gate = 0};
+    struct emlfs_msg_id ids[OTHERS];
+
+    life->workers = 1;
+    life->settings.block_bytes = 4096;
+    life->settings.commit_ms = 10000;
+    life_init(life);
+    life_open(life);
+    struct emlfs_folder_id top = life_top(life, USER), a = life_folder(life, top, USER, "a"),
+                           b = life_folder(life, top, USER, "b");
+
+    life_begin(life, NULL);
+    life_put_mail(life, b, USER, 1);
+    life_end(life, false);
+    const struct emlfs_entry_at known = {USER, b, life->results[0].id};
+    failing_begin(life, &failing, a);
+    life_begin(life, NULL);
+    must(entry_delete(life, known)); /* it was to be filed once more, and will not be */
+    for (unsigned i = 0; i < OTHERS; i++)
+        life_put_mail(life, a, USER, 1000 + i);
+    life_end(life, false);
+    for (unsigned i = 0; i < OTHERS; i++)
+        ids[i] = life->results[i].id;
+    atomic_store(&failing.gate, FAILING_N);
+    while (atomic_load(&failing.rejected) < FAILING_N)
+        usleep(1000);
+    usleep(100000); /* its blocks are compressed now, after all */
+    assert_int_equal(emlfs_ingest_end(atomic_load(&failing.ingest), false, NULL, NULL), -ENOMEM);
+    assert_int_equal(atomic_load(&failing.rejected), FAILING_N);
+    life_begin(life, NULL);
+    life_put_mail(life, a, USER, 2000);
+    life_end(life, false);
+    life_verify_clean(life);
+    for (unsigned i = 0; i < OTHERS; i++)
+        must(mail_matches(life->archive, ids[i], 1000 + i));
+    assert_int_equal(folder_count(life, a), OTHERS + 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_beside_long, life_make, life_free),
         cmocka_unit_test_setup_teardown(test_beside_idle, life_make, life_free),
+        cmocka_unit_test_setup_teardown(test_beside_failed, life_make, life_free),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

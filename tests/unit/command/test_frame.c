@@ -153,12 +153,36 @@ static void test_socket(void **state)
     close(fds[1]);
 }
 
+static void test_descriptors(void **state)
+{
+    int fds[2], come[2] = {-1, -7};
+
+    (void)state;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+    assert_int_equal(emlfs_wire_send_fds(fds[0], fds, 2), 0);
+    assert_int_equal(emlfs_wire_recv_fds(fds[1], come, 2), 0);
+    assert_true(come[0] >= 0 && come[1] >= 0);
+    close(come[0]);
+    close(come[1]);
+    come[1] = -7;
+    assert_int_equal(emlfs_wire_send_fds(fds[0], fds, 2), 0);
+    assert_int_equal(emlfs_wire_recv_fds(fds[1], come, 1), -EUCLEAN);
+    assert_int_equal(come[0], -1);
+    assert_int_equal(come[1], -7); /* not the callee's */
+    assert_int_equal(emlfs_wire_send_fds(fds[0], fds, 1), 0);
+    assert_int_equal(emlfs_wire_recv_fds(fds[1], come, 1), 0);
+    close(come[0]);
+    close(fds[0]);
+    close(fds[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_frame_round_trip), cmocka_unit_test(test_frame_too_long),
         cmocka_unit_test(test_message),          cmocka_unit_test(test_verdict_and_progress),
         cmocka_unit_test(test_result),           cmocka_unit_test(test_socket),
+        cmocka_unit_test(test_descriptors),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -529,6 +529,14 @@ static void test_user_set(void **state)
     assert_int_equal(RUN(g, ADMIN, "user", "set", "paula"), -EINVAL);
     assert_int_equal(RUN(g, ADMIN, "user", "set", "paula", "--admin", "--no-admin"), -EINVAL);
     assert_int_equal(RUN(g, ADMIN, "user", "set", "nobody-here", "--admin"), -ENOENT);
+    OK(RUN(g, ADMIN, "user", "set", "paula", "--quota", "500k"));
+    assert_string_equal(text_at(g, 0, "quota"), "512000");
+    static const char *const wrong[] = {"", "M", "500 ", "5MB", "-1", "5X", "9000000T"};
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+        assert_int_equal(RUN(g, ADMIN, "user", "set", "paula", "--quota", (char *)wrong[i]),
+                         -EINVAL);
+    OK(RUN(g, ADMIN, "user", "set", "paula", "--quota", "none"));
+    assert_null(text_at(g, 0, "quota"));
     OK(RUN(g, ADMIN, "user", "add", "nina", "--full-name", "Nina", "--address", "n@example.org"));
     assert_string_equal(text_at(g, 0, "full_name"), "Nina");
 }
