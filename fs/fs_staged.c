@@ -68,7 +68,7 @@ bool fs_staged_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
     struct fuse_entry_param entry;
     struct stat st;
 
-    if (!stage || !emlfs_view_node_folder(parent, &folder) ||
+    if (!stage || !emlfs_view_node_folder(fs_of(req)->view, parent, &folder) ||
         fs_stage_lookup(stage, fuse_req_ctx(req)->uid, folder, name, &st) < 0)
         return false;
     entry_of(&st, &entry);
@@ -148,7 +148,7 @@ bool fs_staged_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
     struct emlfs_entry entry;
     int rc;
 
-    if (!stage || !emlfs_view_node_folder(parent, &folder))
+    if (!stage || !emlfs_view_node_folder(fs_of(req)->view, parent, &folder))
         return false;
     rc = fs_stage_unlink(stage, subject.uid, folder, name, &sealed, &err);
     if (rc == -ENOENT)
@@ -193,7 +193,7 @@ bool fs_staged_rename(fuse_req_t req, const struct emlfs_view_move *move, bool n
     struct stat st;
     int rc;
 
-    if (!stage || !emlfs_view_node_folder(move->parent, &staged.folder) ||
+    if (!stage || !emlfs_view_node_folder(fs_of(req)->view, move->parent, &staged.folder) ||
         fs_stage_lookup(stage, subject.uid, staged.folder, move->name, &st) < 0)
         return false;
     rc = emlfs_view_may_create(fs_of(req)->view, &subject, move->to_parent, move->to_name, &place,
@@ -214,7 +214,7 @@ bool fs_staged_any(struct fs *fs, fuse_ino_t node)
 {
     struct emlfs_folder_id folder;
 
-    return fs->staging && emlfs_view_node_folder(node, &folder) &&
+    return fs->staging && emlfs_view_node_folder(fs->view, node, &folder) &&
            fs_stage_any(fs->staging->stage, folder);
 }
 
@@ -224,7 +224,7 @@ int fs_staged_next(fuse_req_t req, fuse_ino_t node, uint64_t off, struct fs_stag
     struct fs_stage_name name;
     int rc;
 
-    if (!emlfs_view_node_folder(node, &folder))
+    if (!emlfs_view_node_folder(fs_of(req)->view, node, &folder))
         return -ENOENT;
     rc = fs_stage_next(stage_of(req), fuse_req_ctx(req)->uid, folder,
                        off & FS_STAGED_OFF ? off & ~FS_STAGED_OFF : 0, &name);

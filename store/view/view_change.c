@@ -281,11 +281,17 @@ int emlfs_view_may_create(struct emlfs_view *view, const struct emlfs_subject *s
                           emlfs_node parent, const char *name, struct emlfs_view_place *ret,
                           struct emlfs_err *err)
 {
-    struct view_node at = view_node_decode(parent);
+    struct emlfs_subject caller;
+
+    subject = view_caller(view, subject, &caller);
+
+    struct view_node at = view_node_at(view, parent);
     /* Without its name, which is one of a message. */
     struct view_attempt attempt = {.subject = subject, .call = EMLFS_CALL_CREATE};
     int rc;
 
+    if (view->options.layout == EMLFS_LAYOUT_MAILDIR)
+        return view_maildir_refuse(view, subject, parent, err);
     if (emlfs_name_is_litter(name) && !emlfs_name_is_discarded(name))
         return name_is_litter(err); /* nobody's attempt, and no record */
     rc = attempt_begin(view, &at, &attempt, err);
