@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import time
 
 from harness import (ACCOUNTS, EMLFS, MountTest, command, errno_as, files_below, main, message,
                      mounts_at, run_as, sha_of, uid_of, wait_until, write_mail)
@@ -253,7 +252,7 @@ class Scopes(MountTest):
             self.assertEqual(self.names("alice", self.part),
                              self.names("alice", self.site.path("alice")))
             self.assertTrue(wait_until(lambda: command("umount", self.part).returncode == 0))
-            time.sleep(0.2)
+            self.assertTrue(wait_until(lambda: not mounts_at(self.part)))
 
 
 if __name__ == "__main__":
