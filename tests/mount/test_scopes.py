@@ -143,6 +143,8 @@ class Scopes(MountTest):
             for person in ("alice", "stranger"):
                 self.assertIn(errno_as(person, shutil.copyfile, source, self.at(place, "x.eml")),
                               (errno.EACCES, errno.ENOENT))
+            run_as("bob", os.unlink, target)
+            self.assertTrue(wait_until(lambda: sha_of(source) not in self.shas("bob", whole)))
             self.hide()
 
     def inner(self, *names):
