@@ -44,13 +44,6 @@ static struct fs_stage *stage_of(fuse_req_t req)
     return staging ? staging->stage : NULL;
 }
 
-/* The folder behind a directory of this mount; false for other nodes. */
-static bool folder_of(const struct fs *fs, fuse_ino_t node, struct emlfs_folder_id *ret)
-{
-    *ret = fs->root;
-    return (node == EMLFS_NODE_ROOT && fs->root.v) || emlfs_view_node_folder(node, ret);
-}
-
 static struct staged_open *open_of(const struct fuse_file_info *info)
 {
     return (struct staged_open *)(uintptr_t)info->fh;
@@ -116,7 +109,7 @@ bool fs_staged_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
     struct fuse_entry_param entry;
     struct stat st;
 
-    if (!stage || !folder_of(fs_of(req), parent, &folder) ||
+    if (!stage || !emlfs_view_node_folder(fs_of(req)->view, parent, &folder) ||
         fs_stage_lookup(stage, fuse_req_ctx(req)->uid, folder, name, &st) < 0)
         return false;
     entry_of(&st, &entry);
@@ -198,7 +191,7 @@ bool fs_staged_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
     struct emlfs_entry entry;
     int rc;
 
-    if (!stage || !folder_of(fs_of(req), parent, &folder))
+    if (!stage || !emlfs_view_node_folder(fs_of(req)->view, parent, &folder))
         return false;
     rc = fs_stage_unlink(stage, subject.uid, folder, name, &sealed, &err);
     if (rc == -ENOENT)
@@ -243,7 +236,7 @@ bool fs_staged_rename(fuse_req_t req, const struct emlfs_view_move *move, bool n
     struct stat st;
     int rc;
 
-    if (!stage || !folder_of(fs_of(req), move->parent, &staged.folder) ||
+    if (!stage || !emlfs_view_node_folder(fs_of(req)->view, move->parent, &staged.folder) ||
         fs_stage_lookup(stage, subject.uid, staged.folder, move->name, &st) < 0)
         return false;
     rc = emlfs_view_may_create(fs_of(req)->view, &subject, move->to_parent, move->to_name, &place,
@@ -266,7 +259,8 @@ bool fs_staged_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
     struct emlfs_attr attr;
 
     if (!stage || emlfs_view_lookup(fs_of(req)->view, &subject, parent, name, &attr, NULL) < 0 ||
-        !folder_of(fs_of(req), attr.node, &folder) || !fs_stage_holds(stage, folder))
+        !emlfs_view_node_folder(fs_of(req)->view, attr.node, &folder) ||
+        !fs_stage_holds(stage, folder))
         return false;
     fuse_reply_err(req, ENOTEMPTY);
     return true;
@@ -278,7 +272,8 @@ bool fs_staged_any(struct fs *fs, fuse_ino_t node)
 {
     struct emlfs_folder_id folder;
 
-    return fs->staging && folder_of(fs, node, &folder) && fs_stage_any(fs->staging->stage, folder);
+    return fs->staging && emlfs_view_node_folder(fs->view, node, &folder) &&
+           fs_stage_any(fs->staging->stage, folder);
 }
 
 int fs_staged_next(fuse_req_t req, fuse_ino_t node, uint64_t off, struct fs_staged_entry *ret)
@@ -287,7 +282,7 @@ int fs_staged_next(fuse_req_t req, fuse_ino_t node, uint64_t off, struct fs_stag
     struct fs_stage_name name;
     int rc;
 
-    if (!folder_of(fs_of(req), node, &folder))
+    if (!emlfs_view_node_folder(fs_of(req)->view, node, &folder))
         return -ENOENT;
     rc = fs_stage_next(stage_of(req), fuse_req_ctx(req)->uid, folder,
                        off & FS_STAGED_OFF ? off & ~FS_STAGED_OFF : 0, &name);

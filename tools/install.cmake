@@ -11,12 +11,13 @@ add_custom_command(OUTPUT ${manual} ${completion}
 add_custom_target(emlfs_documents ALL DEPENDS ${manual} ${completion})
 
 install(TARGETS emlfs RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
-# Dovecot runs the program by another name, to check passwords.
-file(RELATIVE_PATH program ${CMAKE_INSTALL_FULL_LIBEXECDIR}/emlfs ${CMAKE_INSTALL_FULL_BINDIR}/emlfs)
-install(CODE "
-    set(place \"\$ENV{DESTDIR}${CMAKE_INSTALL_FULL_LIBEXECDIR}/emlfs\")
-    file(MAKE_DIRECTORY \"\${place}\")
-    file(CREATE_LINK ${program} \"\${place}/checkpassword\" SYMBOLIC)")
+# Dovecot runs the program by another name, to check passwords. The link leads nowhere until it is
+# installed; it is installed as it is.
+file(RELATIVE_PATH program ${CMAKE_INSTALL_FULL_LIBEXECDIR}/emlfs
+     ${CMAKE_INSTALL_FULL_BINDIR}/emlfs)
+file(CREATE_LINK ${program} ${CMAKE_CURRENT_BINARY_DIR}/checkpassword SYMBOLIC)
+install(FILES ${CMAKE_CURRENT_BINARY_DIR}/checkpassword
+        DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/emlfs)
 install(FILES ${manual} DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 install(FILES ${PROJECT_SOURCE_DIR}/tools/doc/emlfs-query.7
         DESTINATION ${CMAKE_INSTALL_MANDIR}/man7)

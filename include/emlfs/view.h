@@ -235,8 +235,8 @@ bool emlfs_view_node_message(emlfs_node node, struct emlfs_user_id *ret_user,
 emlfs_node emlfs_view_message_node(struct emlfs_user_id user, struct emlfs_msg_id id);
 /* True for a folder, and cur of one: what it lists was decided when it was opened. */
 bool emlfs_view_node_dir_shared(emlfs_node node);
-/* The folder behind a node; false for other nodes. */
-bool emlfs_view_node_folder(emlfs_node node, struct emlfs_folder_id *ret);
+/* The folder behind a node of this view; false for other nodes. */
+bool emlfs_view_node_folder(struct emlfs_view *view, emlfs_node node, struct emlfs_folder_id *ret);
 /* Is the listing the same for every caller who may open it, and may the kernel keep it? */
 bool emlfs_view_dir_shared(const struct emlfs_view_dir *dir);
 emlfs_node emlfs_view_holds_node(void);

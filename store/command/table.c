@@ -149,8 +149,8 @@ const struct emlfs_command emlfs_commands[] = {
     {.name = "mount",
      .summary = "show an archive as a directory tree",
      .help =
-         "Mounts ARCHIVE on MOUNTPOINT. Messages are never changed; who has the right deletes and "
-         "moves them. Each "
+         "Mounts ARCHIVE on MOUNTPOINT. Messages are never changed; who has the right adds, "
+         "deletes and moves them. Each "
          "user sees the user archives they may "
          "read. While it is mounted, every other command runs inside the mount process; new mail "
          "appears by itself. It may be mounted again elsewhere, also in part (-o archive_user=, "

@@ -212,9 +212,9 @@ bool emlfs_view_node_dir_shared(emlfs_node node)
     return kind == VIEW_FOLDER || kind == VIEW_PART;
 }
 
-bool emlfs_view_node_folder(emlfs_node node, struct emlfs_folder_id *ret)
+bool emlfs_view_node_folder(struct emlfs_view *view, emlfs_node node, struct emlfs_folder_id *ret)
 {
-    struct view_node at = view_node_decode(node);
+    struct view_node at = view_node_at(view, node);
 
     *ret = at.folder;
     return at.kind == VIEW_FOLDER;

@@ -9,6 +9,7 @@ import hashlib
 import os
 import pickle
 import pwd
+import re
 import shutil
 import signal
 import stat
@@ -178,6 +179,8 @@ class Site:
         self.archive = os.path.join(self.top, "archive")
         self.mnt = os.path.join(self.top, "mnt")
         self.source = os.path.join(self.top, "source")
+        self.request_log = os.path.join(self.top, "requests")
+        self.process = None
         os.mkdir(self.mnt)
         os.mkdir(self.source)
 
@@ -209,6 +212,21 @@ class Site:
     def mount(self, options="rw", check=True, **more):
         return self.emlfs("mount", self.archive, self.mnt, "-o", options, check=check, **more)
 
+    def mount_logged(self):
+        """In the foreground; each request of the kernel is written to self.request_log."""
+        with open(self.request_log, "wb") as out:
+            self.process = subprocess.Popen([EMLFS, "mount", self.archive, self.mnt, "-f", "-o",
+                                             "rw,debug"], stderr=out)
+        if not wait_until(lambda: mounts_at(self.mnt), 30):
+            raise AssertionError("it is not mounted")
+
+    def requests_since(self, before):
+        """kind → how many, behind that many bytes of the log."""
+        with open(self.request_log, "rb") as stream:
+            stream.seek(before)
+            kinds = re.findall(rb"opcode: ([A-Z_0-9]+)", stream.read())
+        return {kind.decode(): kinds.count(kind) for kind in set(kinds)}
+
     def umount(self, check=True):
         done = self.emlfs("umount", self.mnt, check=check)
         if done.returncode == 0:
@@ -225,6 +243,9 @@ class Site:
             return json.load(stream)["pid"]
 
     def clean(self):
+        if self.process:
+            self.process.terminate()
+            self.process.wait(timeout=60)
         for _ in range(4):
             if not mounts_at(self.mnt):
                 break
@@ -257,6 +278,11 @@ class MountTest(unittest.TestCase):
     @classmethod
     def tearDownClass(cls):
         cls.site.clean()
+
+    def needs(self, *programs):
+        for program in programs:
+            if not shutil.which(program):
+                self.skipTest(program + " is not installed")
 
     def owner_files(self, user="alice"):
         return run_as(user, files_below, self.site.path(user))

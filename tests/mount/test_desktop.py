@@ -7,15 +7,13 @@ a place that forgets it.
 """
 import errno
 import os
-import re
-import shutil
 import signal
 import subprocess
 import tempfile
 import time
 
-from harness import (EMLFS, MountTest, become, command, errno_as, main, mounts_at, run_as, uid_of,
-                     wait_until, write_mail)
+from harness import (MountTest, become, command, errno_as, main, run_as, uid_of, wait_until,
+                     write_mail)
 
 COUNT = 1000
 LITTER = ["Thumbs.db", "THUMBS.DB", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini",
@@ -46,11 +44,8 @@ class Desktop(MountTest):
                        "--own", "all")
             site.emlfs("policy", "add", "-a", site.archive, "kept", "--period", "6y", "--query",
                        "subject:2007")
-            cls.log = os.path.join(site.top, "requests")
-            with open(cls.log, "wb") as out:
-                cls.process = subprocess.Popen([EMLFS, "mount", site.archive, site.mnt, "-f",
-                                                "-o", "rw,debug"], stderr=out)
-            assert wait_until(lambda: mounts_at(site.mnt), 30)
+            site.mount_logged()
+            cls.log, cls.requests_since = site.request_log, staticmethod(site.requests_since)
             cls.many = site.path("alice", "many", "Many")
             run_as("alice", os.mkdir, site.path("alice", "Searches", "subject=2011"))
             cls.home = os.path.join(site.top, "home")
@@ -61,33 +56,14 @@ class Desktop(MountTest):
             cls.tearDownClass()
             raise
 
-    @classmethod
-    def tearDownClass(cls):
-        if getattr(cls, "process", None):
-            cls.process.terminate()
-            cls.process.wait(timeout=60)
-        cls.site.clean()
-
     def environment(self, **more):
         """Without gvfs, which is its own test, and which not every desktop has."""
         return {"PATH": os.environ["PATH"], "HOME": self.home, "LC_ALL": "C.UTF-8",
                 "XDG_RUNTIME_DIR": os.path.join(self.home, "run"), "NO_AT_BRIDGE": "1",
                 "GIO_USE_VFS": "local", "GIO_USE_VOLUME_MONITOR": "unix", **more}
 
-    def needs(self, *programs):
-        for program in programs:
-            if not shutil.which(program):
-                self.skipTest(program + " is not installed")
-
     def written(self):
         return os.path.getsize(self.log)
-
-    def requests_since(self, before):
-        """kind → how many."""
-        with open(self.log, "rb") as stream:
-            stream.seek(before)
-            kinds = re.findall(rb"opcode: ([A-Z_0-9]+)", stream.read())
-        return {kind.decode(): kinds.count(kind) for kind in set(kinds)}
 
     def settled(self, quiet_sec=2.0, most_sec=60):
         """Wait until nothing was asked for a while."""

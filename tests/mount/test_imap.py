@@ -291,9 +291,10 @@ SyncState *
         self.assertEqual(done.returncode, 0)
 
     def test_file_system_refuses(self):
+        cur = self.path("anna", "INBOX", "cur")
+        name = os.path.join(cur, run_as("anna", os.listdir, cur)[0])
+
         def attempts():
-            cur = self.path("anna", "INBOX", "cur")
-            name = os.path.join(cur, os.listdir(cur)[0])
             yield os.unlink, name
             yield os.rename, name, name + "T"
             yield os.mkdir, self.path("anna", "New")
@@ -309,15 +310,10 @@ SyncState *
             yield os.link, name, name + "x"
 
         before = self.archived()
-        for attempt in run_as("anna", lambda: [a[1:] for a in attempts()]):
-            self.assertTrue(attempt)
         for person in ("anna", "root"):
-            for number in range(13):
-                def one(at=number):
-                    for i, (call, *args) in enumerate(attempts()):
-                        if i == at:
-                            call(*args)
-                self.assertIn(errno_as(person, one), (errno.EROFS, errno.EACCES), (person, number))
+            for call, *args in attempts():
+                self.assertIn(errno_as(person, call, *args), (errno.EROFS, errno.EACCES),
+                              (person, call.__name__, args))
         self.assertEqual(self.archived(), before)
 
     def test_directories(self):

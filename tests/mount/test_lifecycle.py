@@ -109,16 +109,12 @@ class Lifecycle(MountTest):
         self.assertEqual(done.returncode, 1)
         self.assertIn("debug needs -f", done.stderr)
         self.assertEqual(mounts_at(self.site.mnt), [])
-        log = os.path.join(self.site.top, "requests")
-        with open(log, "wb") as out:
-            process = subprocess.Popen([EMLFS, "mount", self.site.archive, self.site.mnt, "-f",
-                                        "-o", "debug"], stderr=out)
-        self.assertTrue(wait_until(lambda: mounts_at(self.site.mnt)))
+        self.site.mount_logged()
         paths = self.owner_files()
         count = len(run_as("alice", lambda: [sha_of(path) for path in paths]))
-        process.send_signal(signal.SIGINT)
-        self.assertEqual(process.wait(timeout=20), 0)
-        with open(log, "rb") as stream:
+        self.site.process.send_signal(signal.SIGINT)
+        self.assertEqual(self.site.process.wait(timeout=20), 0)
+        with open(self.site.request_log, "rb") as stream:
             text = stream.read()
         for kind in (b"READDIRPLUS", b"GETATTR", b"RELEASE"):
             self.assertIn(b"opcode: " + kind, text)

@@ -15,8 +15,8 @@ import time
 import unicodedata
 
 import smb
-from harness import (EMLFS, MountTest, errno_as, files_below, main, message, mounts_at, run_as,
-                     sha_of, wait_until, write_mail)
+from harness import (MountTest, errno_as, files_below, main, message, run_as, sha_of, wait_until,
+                     write_mail)
 from smb import Explorer, Refused, Smbd
 
 LONG = os.environ.get("EMLFS_TEST_MODE") == "long"
@@ -525,29 +525,13 @@ class Requests(Shared):
 
     @classmethod
     def mount_it(cls):
-        cls.log = os.path.join(cls.site.top, "requests")
-        with open(cls.log, "wb") as out:
-            cls.process = subprocess.Popen([EMLFS, "mount", cls.site.archive, cls.site.mnt, "-f",
-                                            "-o", "rw,debug"], stderr=out)
-        assert wait_until(lambda: mounts_at(cls.site.mnt), 30)
-
-    @classmethod
-    def tearDownClass(cls):
-        if getattr(cls, "smbd", None):
-            cls.smbd.stop()
-        if getattr(cls, "process", None):
-            cls.process.terminate()
-            cls.process.wait(timeout=60)
-        cls.site.clean()
+        cls.site.mount_logged()
 
     def requests_of(self, function):
         """kind → how many, and what function returned."""
-        before = os.path.getsize(self.log)
+        before = os.path.getsize(self.site.request_log)
         value = function()
-        with open(self.log, "rb") as stream:
-            stream.seek(before)
-            kinds = re.findall(rb"opcode: ([A-Z_0-9]+)", stream.read())
-        return {kind.decode(): kinds.count(kind) for kind in set(kinds)}, value
+        return self.site.requests_since(before), value
 
     def test_listing(self):
         bob, folder = self.explorer("bob"), joined("bob", "large", "Large")

@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import subprocess
-import time
 
 from harness import (ACCOUNTS, EMLFS, MountTest, command, errno_as, files_below, main, message,
                      mounts_at, run_as, sha_of, uid_of, wait_until, write_mail)
@@ -122,6 +121,32 @@ class Scopes(MountTest):
         run_as("bob", os.unlink, self.at(name))
         self.assertTrue(wait_until(
             lambda: name not in self.names("bob", self.site.path("bob")), 5))
+
+    def test_copying_in(self):
+        """Into the root of a scope, which has another node, and below it."""
+        whole = self.site.path("bob")
+        for number, options, place in ((710, "user=bob", ""), (711, "user=bob", "bob/Inbox"),
+                                       (712, "folder=bob/bob/Inbox", "")):
+            self.show(options)
+            source = os.path.join(self.site.top, "copied.eml")
+            with open(source, "wb") as out:
+                out.write(message(number))
+            os.chmod(source, 0o644)
+            target = self.at(place, f"copied {number}.eml")
+            part = self.at(place, f"{number}.part")
+            run_as("bob", shutil.copyfile, source, part)
+            self.assertIn(f"{number}.part", run_as("bob", os.listdir, self.at(place)))
+            self.assertEqual(run_as("bob", sha_of, part), sha_of(source))
+            run_as("bob", os.rename, part, target)
+            self.assertTrue(wait_until(lambda: sha_of(source) in self.shas("bob", whole)))
+            self.assertTrue(wait_until(lambda: sha_of(source) in self.shas("bob", self.part)))
+            self.assertEqual(run_as("bob", sha_of, target), sha_of(source))  # in grace
+            for person in ("alice", "stranger"):
+                self.assertIn(errno_as(person, shutil.copyfile, source, self.at(place, "x.eml")),
+                              (errno.EACCES, errno.ENOENT))
+            run_as("bob", os.unlink, target)
+            self.assertTrue(wait_until(lambda: sha_of(source) not in self.shas("bob", whole)))
+            self.hide()
 
     def inner(self, *names):
         """A folder of alice, wherever the import put it."""
@@ -261,7 +286,7 @@ class Scopes(MountTest):
             self.assertEqual(self.names("alice", self.part),
                              self.names("alice", self.site.path("alice")))
             self.assertTrue(wait_until(lambda: command("umount", self.part).returncode == 0))
-            time.sleep(0.2)
+            self.assertTrue(wait_until(lambda: not mounts_at(self.part)))
 
 
 if __name__ == "__main__":

@@ -70,27 +70,13 @@ static int status_text(void *arg, struct emlfs_buf *ret_json)
     return emlfs_buf_append(ret_json, "{\"here\":1}\n", 11);
 }
 
-static void make_users(struct fixture *f, struct emlfs_err *err)
+static void make_users(struct fixture *f)
 {
-    check(emlfs_user_add(f->archive, NULL,
-                         &(struct emlfs_user_new){"alice", "daemon", EMLFS_USER_ADMIN}, &f->alice,
-                         err),
-          err);
-    check(emlfs_user_add(f->archive, NULL, &(struct emlfs_user_new){"bob", "bin", 0}, &f->bob, err),
-          err);
-    check(emlfs_archive_folder_make(
-              f->archive, NULL,
-              &(struct emlfs_folder_wanted){f->alice.archive, f->alice.id, "Inbox"}, &f->inbox,
-              err),
-          err);
-    check(emlfs_archive_folder_make(f->archive, NULL,
-                                    &(struct emlfs_folder_wanted){f->inbox, f->alice.id, "Below"},
-                                    &f->below, err),
-          err);
-    check(emlfs_archive_folder_make(
-              f->archive, NULL, &(struct emlfs_folder_wanted){f->bob.archive, f->bob.id, "Inbox"},
-              &f->bob_inbox, err),
-          err);
+    f->alice = user_new(f->archive, "alice", "daemon", EMLFS_USER_ADMIN);
+    f->bob = user_new(f->archive, "bob", "bin", 0);
+    f->inbox = folder_new(f->archive, f->alice.id, f->alice.archive, "Inbox");
+    f->below = folder_new(f->archive, f->alice.id, f->inbox, "Below");
+    f->bob_inbox = folder_new(f->archive, f->bob.id, f->bob.archive, "Inbox");
 }
 
 static int setup(void **state)
@@ -102,7 +88,7 @@ static int setup(void **state)
     assert_non_null(f);
     f->archive = archive_new(f->path, sizeof(f->path));
     assert_int_equal(emlfs_bindings_new(f->archive, &f->bindings), 0);
-    make_users(f, &err);
+    make_users(f);
     emlfs_bindings_refresh(f->bindings);
     view.archive = f->archive;
     view.bindings = f->bindings;

@@ -99,19 +99,6 @@ static void load(struct fixture *f, struct emlfs_folder_id folder, unsigned firs
     check(emlfs_ingest_end(ingest, true, &totals, &err), &err);
 }
 
-static struct emlfs_folder_id folder_new(struct fixture *f, struct emlfs_folder_id parent,
-                                         const char *name)
-{
-    struct emlfs_folder_id id;
-    struct emlfs_err err = {.code = 0};
-
-    check(emlfs_archive_folder_make(f->archive, NULL,
-                                    &(struct emlfs_folder_wanted){parent, f->alice.id, name}, &id,
-                                    &err),
-          &err);
-    return id;
-}
-
 static void search_new(struct fixture *f, const char *name)
 {
     struct emlfs_saved_search search = {.user = f->alice.id, .form = EMLFS_QUERY_PATH};
@@ -144,22 +131,17 @@ static int setup(void **state)
     assert_non_null(f);
     f->archive = archive_new(f->path, sizeof(f->path));
     assert_int_equal(emlfs_bindings_new(f->archive, &f->bindings), 0);
-    check(emlfs_user_add(f->archive, NULL,
-                         &(struct emlfs_user_new){"alice", "daemon", EMLFS_USER_ADMIN}, &f->alice,
-                         &err),
-          &err);
-    check(
-        emlfs_user_add(f->archive, NULL, &(struct emlfs_user_new){"bob", "bin", 0}, &f->bob, &err),
-        &err);
+    f->alice = user_new(f->archive, "alice", "daemon", EMLFS_USER_ADMIN);
+    f->bob = user_new(f->archive, "bob", "bin", 0);
     emlfs_bindings_refresh(f->bindings);
     f->rules = rules_new(f->archive, f->bindings);
     check(emlfs_saved_open(f->archive, &f->saved, &err), &err);
     f->index = (struct emlfs_index){.step = 7, .high = MESSAGES, .indexed = MESSAGES};
-    f->inbox = folder_new(f, f->alice.archive, "iNbOx");
-    f->below = folder_new(f, f->inbox, "Inbox");
-    f->cur = folder_new(f, f->alice.archive, "cur");
-    f->marked = folder_new(f, f->cur, "_tmp");
-    f->unfiled = folder_new(f, f->alice.archive, "Unfiled");
+    f->inbox = folder_new(f->archive, f->alice.id, f->alice.archive, "iNbOx");
+    f->below = folder_new(f->archive, f->alice.id, f->inbox, "Inbox");
+    f->cur = folder_new(f->archive, f->alice.id, f->alice.archive, "cur");
+    f->marked = folder_new(f->archive, f->alice.id, f->cur, "_tmp");
+    f->unfiled = folder_new(f->archive, f->alice.id, f->alice.archive, "Unfiled");
     load(f, f->inbox, 1, MESSAGES);
     load(f, f->below, 5, 1);
     search_new(f, "Seven");
@@ -393,12 +375,15 @@ static void assert_refused(struct fixture *f, emlfs_node parent, const char *nam
         struct emlfs_subject *subject;
         int rc;
     } who[] = {{&f->is_alice, -EROFS}, {&f->is_bob, -ENOENT}, {&f->is_root, -EACCES}};
+    struct emlfs_view_place place;
     struct emlfs_attr attr;
 
     for (unsigned i = 0; i < 3; i++) {
         const struct emlfs_subject *subject = who[i].subject;
 
         assert_int_equal(emlfs_view_mkdir(f->view, subject, parent, "a", &attr, NULL), who[i].rc);
+        assert_int_equal(emlfs_view_may_create(f->view, subject, parent, "a", &place, NULL),
+                         who[i].rc);
         assert_int_equal(emlfs_view_rmdir(f->view, subject, parent, name, NULL), who[i].rc);
         assert_int_equal(emlfs_view_unlink(f->view, subject, parent, name, NULL), who[i].rc);
         assert_int_equal(emlfs_view_rename(f->view, subject, &move, NULL), who[i].rc);

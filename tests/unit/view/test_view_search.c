@@ -131,18 +131,9 @@ static int setup(void **state)
     assert_non_null(f);
     f->archive = archive_new(f->path, sizeof(f->path));
     assert_int_equal(emlfs_bindings_new(f->archive, &f->bindings), 0);
-    check(emlfs_user_add(f->archive, NULL,
-                         &(struct emlfs_user_new){"alice", "daemon", EMLFS_USER_ADMIN}, &f->alice,
-                         &err),
-          &err);
-    check(
-        emlfs_user_add(f->archive, NULL, &(struct emlfs_user_new){"bob", "bin", 0}, &f->bob, &err),
-        &err);
-    check(emlfs_archive_folder_make(
-              f->archive, NULL,
-              &(struct emlfs_folder_wanted){f->alice.archive, f->alice.id, "Inbox"}, &f->inbox,
-              &err),
-          &err);
+    f->alice = user_new(f->archive, "alice", "daemon", EMLFS_USER_ADMIN);
+    f->bob = user_new(f->archive, "bob", "bin", 0);
+    f->inbox = folder_new(f->archive, f->alice.id, f->alice.archive, "Inbox");
     emlfs_bindings_refresh(f->bindings);
     f->rules = rules_new(f->archive, f->bindings);
     check(emlfs_saved_open(f->archive, &f->saved, &err), &err);

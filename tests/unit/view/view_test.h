@@ -84,4 +84,30 @@ static inline struct emlfs_rules *rules_new(struct emlfs_archive *archive,
     return rules;
 }
 
+/* A user of the archive, bound to account. */
+static inline struct emlfs_user user_new(struct emlfs_archive *archive, const char *name,
+                                         const char *account, uint32_t flags)
+{
+    struct emlfs_user user;
+    struct emlfs_err err = {.code = 0};
+
+    check(
+        emlfs_user_add(archive, NULL, &(struct emlfs_user_new){name, account, flags}, &user, &err),
+        &err);
+    return user;
+}
+
+static inline struct emlfs_folder_id folder_new(struct emlfs_archive *archive,
+                                                struct emlfs_user_id user,
+                                                struct emlfs_folder_id parent, const char *name)
+{
+    struct emlfs_folder_id id;
+    struct emlfs_err err = {.code = 0};
+
+    check(emlfs_archive_folder_make(archive, NULL,
+                                    &(struct emlfs_folder_wanted){parent, user, name}, &id, &err),
+          &err);
+    return id;
+}
+
 #endif
