@@ -107,6 +107,10 @@ int mount_scope_find(const struct fs *fs, const struct mount_scope *named,
         rc = folder_walk(fs->archive, named->user, &ret->root, err);
     if (rc == 0 && named->folder[0])
         rc = folder_walk(fs->archive, named->folder, &ret->root, err);
+    if (rc == 0 && (named->user[0] || named->folder[0]) && ret->root.v == 0)
+        rc = emlfs_err_set(err, EINVAL, "mount",
+                           "user= and folder= name a part of the archive, "
+                           "and / is the whole");
     if (rc == 0 && named->store[0])
         rc = store_find(fs->archive, named->store, &ret->store_no, err);
     if (rc == 0 && named->auditor[0])

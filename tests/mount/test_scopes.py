@@ -218,7 +218,7 @@ class Scopes(MountTest):
         self.assertEqual(self.shas("alice", self.part), new)
 
     def test_refused(self):
-        for options, code in (("user=nobody-here", 32), ("folder=alice/None", 32),
+        for options, code in (("user=nobody-here", 32), ("folder=alice/None", 32), ("user=/", 32),
                               ("store=None", 32), ("auditor=alice", 32), ("auditor=bob", 32),
                               ("auditor=none", 32), ("account=daemon", 1), ("user=", 1),
                               ("auditor=carol,account=no-such-account", 32),
