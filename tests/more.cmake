@@ -77,11 +77,11 @@ list(APPEND script_environment
 if(NOT EMLFS_SANITIZE)
     emlfs_script(crash/nth crash 7200 ${here}/crash/nth.py)
     emlfs_script(crash/plug crash 7200 ${here}/crash/plug.py)
-    set_tests_properties(crash/nth crash/plug PROPERTIES PROCESSORS 2)
+    set_tests_properties(crash/nth crash/plug PROPERTIES PROCESSORS 2 COST 100)
 endif()
 emlfs_script(crash/recovery crash 600 ${here}/crash/recovery.py)
 emlfs_script(crash/flip crash 7200 ${here}/crash/flip.py)
-set_tests_properties(crash/flip PROPERTIES PROCESSORS 2)
+set_tests_properties(crash/flip PROPERTIES PROCESSORS 2 COST 100) # long ones are begun first
 
 emlfs_script(reader/selftest reader 120 ${here}/reader/selftest.py)
 emlfs_script(golden/sample golden 120 ${here}/golden/golden.py)

@@ -12,5 +12,5 @@ list(APPEND script_environment
     EMLFS_MKMAIL=${PROJECT_BINARY_DIR}/tests/mkmail)
 emlfs_script(search/language search 300 ${CMAKE_CURRENT_LIST_DIR}/differential.py --language)
 emlfs_script(search/differential search 900 ${CMAKE_CURRENT_LIST_DIR}/differential.py)
-set_tests_properties(search/differential PROPERTIES PROCESSORS 2)
+set_tests_properties(search/differential PROPERTIES PROCESSORS 2 COST 100)
 emlfs_script(search/no-word-in-clear search 900 ${CMAKE_CURRENT_LIST_DIR}/no_word_in_clear.py)
