@@ -670,6 +670,8 @@ static int server_run(struct server *server)
 
     if (!job->foreground)
         leave_terminal();
+    fs_staging_run(
+        server->shared.staging); /* now, as its workers keep the terminal they are given */
     if (mount_report(job, MOUNT_OK, &err))
         server_wait(server);
     if (server_close(server, &err) < 0) {
