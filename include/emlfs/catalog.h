@@ -8,7 +8,8 @@
 
 /*
  * Catalogue: an ordered map from byte keys to byte values, on LevelDB (the only file that includes
- * it is store/catalog/leveldb.c) or in memory (tests). Keys compare as unsigned bytes.
+ * it is store/catalog/leveldb.c; look*.c read its files) or in memory (tests). Keys compare as
+ * unsigned bytes.
  *
  * Keys hold only numbers and keyed hashes. Values may be sealed (AES-256-GCM under the catalogue
  * key, associated data = key): EMLFS_CATALOG_SEALED per call; the same flag must be used for
@@ -27,6 +28,7 @@ struct emlfs_catalog_config {
     const char *dir; /* made when create is set */
     struct emlfs_key key;
     bool create;        /* -EEXIST when it exists already */
+    bool look;          /* only to read: a commit is EROFS, and nothing in dir is ever changed */
     bool paranoid;      /* check every checksum, refuse what LevelDB would skip */
     size_t cache_bytes; /* block cache, e.g. 8 MiB */
     /*
@@ -39,6 +41,10 @@ struct emlfs_catalog_config {
 /*
  * EBUSY: another process has it open. EUCLEAN: LevelDB reports corruption (the caller rebuilds from
  * packs). ENOENT: no catalogue there. The database's human-readable LOG files are unlinked.
+ *
+ * With look the database is read without LevelDB, which writes whenever it opens one; it must be
+ * closed, and nobody may change it meanwhile. EUCLEAN is then anything LevelDB would have to put
+ * right, or might take otherwise.
  */
 int emlfs_catalog_open(const struct emlfs_catalog_config *config,
                        struct emlfs_catalog **ret_catalog, struct emlfs_err *err);

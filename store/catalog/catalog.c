@@ -4,6 +4,8 @@
 
 #include <stdlib.h>
 
+#include "look.h"
+
 struct emlfs_catalog_iter {
     struct emlfs_catalog *catalog;
     void *walk;
@@ -28,12 +30,15 @@ int emlfs_catalog_new(const struct catalog_backend_ops *ops, void *backend,
 int emlfs_catalog_open(const struct emlfs_catalog_config *config,
                        struct emlfs_catalog **ret_catalog, struct emlfs_err *err)
 {
+    const struct catalog_backend_ops *ops =
+        config->look ? &emlfs_catalog_look_ops : &emlfs_catalog_leveldb_ops;
     void *backend;
 
-    int r = emlfs_catalog_leveldb_open(config, &backend, err);
+    int r = config->look ? emlfs_catalog_look_open(config, &backend, err)
+                         : emlfs_catalog_leveldb_open(config, &backend, err);
     if (r < 0)
         return r;
-    r = emlfs_catalog_new(&emlfs_catalog_leveldb_ops, backend, &config->key, ret_catalog);
+    r = emlfs_catalog_new(ops, backend, &config->key, ret_catalog);
     return r < 0 ? emlfs_err_sys(err, -r, "catalog", "cannot set up %s", config->dir) : 0;
 }
 
