@@ -38,6 +38,13 @@ struct emlfs_ledger_config {
 /* Make the directory with new keys and no record, durable. -EEXIST, -EINVAL origin, -ENOSPC. */
 int emlfs_ledger_create(const struct emlfs_ledger_config *config, struct emlfs_err *err);
 
+/*
+ * 0: closing it in order is the last that was done to it, by its mark and the lengths of the files
+ * that grow. Cheap: no record is read, nothing is written. -EBUSY: it was not, opening it recovers;
+ * -ENOENT, -EBADMSG, -EPROTONOSUPPORT, -EIO: opening it tells more.
+ */
+int emlfs_ledger_closed(const struct emlfs_ledger_config *config);
+
 /* What opening found and did. */
 struct emlfs_ledger_opened {
     uint64_t records;
@@ -125,7 +132,8 @@ int emlfs_ledger_prove(struct emlfs_ledger *ledger, uint64_t sequence, struct em
 int emlfs_ledger_prove_consistency(struct emlfs_ledger *ledger, uint64_t older,
                                    struct emlfs_buf *out, struct emlfs_err *err);
 
-/* Public keys as PEM: of checkpoints (Ed25519), of exports (ECDSA P-256). -ENOMEM. */
+/* Public keys as PEM: of checkpoints (Ed25519), of exports (ECDSA P-256). -ENOMEM; the second also
+ * -EBADMSG, -EIO: its key is read only now. */
 int emlfs_ledger_checkpoint_pem(struct emlfs_ledger *ledger, struct emlfs_buf *out);
 int emlfs_ledger_export_pem(struct emlfs_ledger *ledger, struct emlfs_buf *out);
 /*

@@ -4,11 +4,12 @@
  *
  * Invariants:
  * H1. A checkpoint names the digest of the one before it, and its number is one more; so none can
- *     be left out, altered or exchanged.
+ *     be left out, altered or exchanged. Opening looks at the last one; verify reads them all.
  * H2. It is durable before the mark counts it, and is handed out only behind that. What stands
  *     behind the mark's end was handed to nobody: it is adopted when it is whole and true, else
  * cut.
  */
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "internal.h"
@@ -36,55 +37,103 @@ bool ledger_notes_follow(const struct emlfs_checkpoint *last, const struct emlfs
            memcmp(next->previous.v, hash->v, EMLFS_HASH_BYTES) == 0;
 }
 
+/* -EBADMSG: it was not signed, or not for this ledger. */
+static int note_signed(const struct emlfs_ledger *ledger, const struct emlfs_checkpoint *note)
+{
+    if (strcmp(note->origin, ledger->origin) != 0 || note->head.size > ledger->tree.size)
+        return -EBADMSG;
+    return emlfs_checkpoint_check(note, ledger->keys.checkpoint);
+}
+
+/* It is, and the records are as it says. */
+static int note_true(struct emlfs_ledger *ledger, const struct emlfs_checkpoint *note)
+{
+    struct emlfs_hash root;
+    int r = note_signed(ledger, note);
+    if (r == 0)
+        r = emlfs_ledger_root(ledger, note->head.size, &root, NULL);
+    return r == 0 && memcmp(root.v, note->head.root.v, EMLFS_HASH_BYTES) != 0 ? -EBADMSG : r;
+}
+
+static int note_set(struct emlfs_ledger *ledger, const struct emlfs_checkpoint *note,
+                    struct emlfs_span text)
+{
+    ledger->last = *note;
+    return emlfs_sha256(text, &ledger->last_hash);
+}
+
 /* The next checkpoint becomes the last. -EBADMSG: it is not one of this ledger. */
-static int note_take(struct emlfs_ledger *ledger, bool check_root)
+static int note_take(struct emlfs_ledger *ledger)
 {
     struct emlfs_buf text EMLFS_BUF_CLEANUP = EMLFS_BUF_INIT(EMLFS_CHECKPOINT_MAX_BYTES);
     struct emlfs_checkpoint next;
-    struct emlfs_hash root;
     uint64_t offset = ledger->notes_bytes;
     int r = ledger_notes_next(ledger->notes_fd, &offset, &next, &text);
+    if (r == 0 && !ledger_notes_follow(&ledger->last, &ledger->last_hash, &next))
+        r = -EBADMSG;
+    if (r == 0)
+        r = note_true(ledger, &next);
     if (r < 0)
         return r;
-    if (!ledger_notes_follow(&ledger->last, &ledger->last_hash, &next) ||
-        strcmp(next.origin, ledger->origin) != 0 || next.head.size > ledger->tree.size)
-        return -EBADMSG;
-    if (check_root) {
-        r = emlfs_checkpoint_check(&next, ledger->keys.checkpoint);
-        if (r == 0)
-            r = emlfs_ledger_root(ledger, next.head.size, &root, NULL);
-        if (r == 0 && memcmp(root.v, next.head.root.v, EMLFS_HASH_BYTES) != 0)
-            r = -EBADMSG;
-        if (r < 0)
-            return r;
-    }
-    ledger->last = next;
     ledger->notes_bytes = offset;
-    return emlfs_sha256(emlfs_buf_view(&text), &ledger->last_hash);
+    return note_set(ledger, &next, emlfs_buf_view(&text));
+}
+
+/* The text in bytes that begins with the origin and ends with them. len 0: there is none. */
+static struct emlfs_span note_at_end(const struct emlfs_ledger *ledger, struct emlfs_span bytes)
+{
+    size_t origin_len = strlen(ledger->origin);
+    for (size_t len = origin_len + 1; len <= bytes.len; len++) {
+        struct emlfs_span text = emlfs_span_of(bytes.data + bytes.len - len, len);
+        if (memcmp(text.data, ledger->origin, origin_len) == 0 && text.data[origin_len] == '\n' &&
+            emlfs_checkpoint_length(text) == len)
+            return text;
+    }
+    return (struct emlfs_span){0};
+}
+
+/* The last one that the mark counts: a damaged tile does not stand in its way. */
+static int note_marked(struct emlfs_ledger *ledger)
+{
+    uint8_t bytes[EMLFS_CHECKPOINT_MAX_BYTES];
+    uint64_t end = ledger->mark.checkpoints_bytes;
+    size_t want = end < sizeof(bytes) ? (size_t)end : sizeof(bytes);
+    ssize_t n = emlfs_os_pread_full(ledger->notes_fd, bytes, want, end - want);
+    struct emlfs_checkpoint note;
+    if (n < 0 || want == 0)
+        return (int)n;
+    struct emlfs_span text = (size_t)n == want ? note_at_end(ledger, emlfs_span_of(bytes, want))
+                                               : (struct emlfs_span){0};
+    int r = text.len ? emlfs_checkpoint_parse(text, &note) : -EBADMSG;
+    if (r == 0)
+        r = note_signed(ledger, &note);
+    ledger->notes_bytes = end;
+    return r < 0 ? (r == -EILSEQ ? -EBADMSG : r) : note_set(ledger, &note, text);
+}
+
+/* What stands behind the last whole checkpoint goes, and what was adopted is durable. */
+static int notes_settle(struct emlfs_ledger *ledger)
+{
+    struct stat st;
+    if (fstat(ledger->notes_fd, &st) < 0)
+        return -errno;
+    if ((uint64_t)st.st_size == ledger->mark.checkpoints_bytes)
+        return 0;
+    if (ftruncate(ledger->notes_fd, (off_t)ledger->notes_bytes) < 0)
+        return -errno;
+    ledger->mark.checkpoints_bytes = ledger->notes_bytes;
+    return emlfs_os_fsync(ledger->notes_fd);
 }
 
 int ledger_notes_open(struct emlfs_ledger *ledger, struct emlfs_err *err)
 {
-    int r = 0;
-    while (ledger->notes_bytes < ledger->mark.checkpoints_bytes && r == 0)
-        r = note_take(ledger, false);
-    if (r == 0 && ledger->notes_bytes != ledger->mark.checkpoints_bytes)
-        r = -EBADMSG;
+    int r = note_marked(ledger);
     if (r < 0)
-        return emlfs_err_sys(err, r == -ENODATA ? EBADMSG : -r, MODULE,
-                             "checkpoints of the ledger are damaged");
+        return emlfs_err_sys(err, -r, MODULE, "checkpoints of the ledger are damaged");
     while (r == 0)
-        r = note_take(ledger, true);
-    if (r != -ENODATA && r != -EBADMSG)
-        return emlfs_err_sys(err, -r, MODULE, "checkpoints of the ledger");
-    if (ledger->read_only)
-        return 0;
-    r = ftruncate(ledger->notes_fd, (off_t)ledger->notes_bytes) < 0 ? -errno : 0;
-    if (r == 0)
-        r = emlfs_os_fsync(ledger->notes_fd);
-    ledger->mark.checkpoints_bytes = ledger->notes_bytes;
-    if (r == 0)
-        r = ledger_mark_now(ledger, true);
+        r = note_take(ledger);
+    if (r == -ENODATA || r == -EBADMSG)
+        r = ledger->read_only ? 0 : notes_settle(ledger);
     return r < 0 ? emlfs_err_sys(err, -r, MODULE, "checkpoints of the ledger") : 0;
 }
 

@@ -109,11 +109,15 @@ struct ledger_keys {
     struct emlfs_key mark;
     struct emlfs_key seal; /* of the file keys */
     struct emlfs_sign_key *checkpoint;
-    struct emlfs_sign_key *export;
+    struct emlfs_sign_key *export; /* NULL before ledger_keys_export */
 };
 int ledger_keys_create(const char *dir, const struct emlfs_key *master, struct emlfs_err *err);
+/* The key of mark alone, without the file keys. */
+int ledger_keys_mark(const struct emlfs_key *master, struct emlfs_key *ret_key);
 int ledger_keys_open(const char *dir, const struct emlfs_key *master, struct ledger_keys *keys,
                      struct emlfs_err *err);
+/* Making a P-256 key of its bytes takes longer than all the rest: only where it is asked for. */
+int ledger_keys_export(const char *dir, struct ledger_keys *keys, struct emlfs_err *err);
 void ledger_keys_free(struct ledger_keys *keys);
 
 /* ---- the ledger */
@@ -159,11 +163,13 @@ int ledger_hold(struct emlfs_ledger *ledger);
 void ledger_release(struct emlfs_ledger *ledger, bool poison);
 /* Write mark as of now; durable: tiles are synced first, then the mark. Call under _hold. */
 int ledger_mark_now(struct emlfs_ledger *ledger, bool durable);
-/* Read tail and tiles, cut, set tree, mark. */
+/* Find the end of the records, complete tiles, cut what is torn, set tree. */
 int ledger_recover(struct emlfs_ledger *ledger, struct emlfs_ledger_opened *ret_opened,
                    struct emlfs_err *err);
-/* Read the checkpoints; adopt or cut what is behind the mark. */
+/* Read the last checkpoint; adopt or cut what is behind the mark. */
 int ledger_notes_open(struct emlfs_ledger *ledger, struct emlfs_err *err);
+/* Behind both: from here on the mark says that the ledger is open. Durable. */
+int ledger_publish(struct emlfs_ledger *ledger, struct emlfs_err *err);
 /*
  * The checkpoint at *offset of the file, which becomes the offset behind it; text is its bytes.
  * -ENODATA at the end of the file, exactly; -EBADMSG: no checkpoint there.

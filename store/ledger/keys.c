@@ -14,12 +14,17 @@
 #define KEYS_VERSION 1u
 #define KEYS_MAX_BYTES 4096u
 
+int ledger_keys_mark(const struct emlfs_key *master, struct emlfs_key *ret_key)
+{
+    return emlfs_hkdf(master, (struct emlfs_span){0}, "emlfs ledger mark", ret_key);
+}
+
 static int derived_keys(const struct emlfs_key *master, struct ledger_keys *keys)
 {
     struct emlfs_span none = {0};
     int r = emlfs_hkdf(master, none, "emlfs ledger records", &keys->records);
     if (r == 0)
-        r = emlfs_hkdf(master, none, "emlfs ledger mark", &keys->mark);
+        r = ledger_keys_mark(master, &keys->mark);
     return r < 0 ? r : emlfs_hkdf(master, none, "emlfs ledger keys", &keys->seal);
 }
 
@@ -122,7 +127,16 @@ static int key_take(struct emlfs_cursor *cur, const uint8_t *start, enum emlfs_s
     return r;
 }
 
-static int keys_parse(struct emlfs_span file, struct ledger_keys *keys)
+/* Pass over a key. */
+static void key_skip(struct emlfs_cursor *cur)
+{
+    (void)emlfs_cursor_bytes(cur, EMLFS_SIGN_PEM_MAX_BYTES);
+    (void)emlfs_cursor_take(cur, EMLFS_GCM_NONCE_BYTES);
+    (void)emlfs_cursor_bytes(cur, EMLFS_SIGN_PRIVATE_MAX_BYTES + EMLFS_GCM_TAG_BYTES);
+}
+
+/* The checkpoint key, or the export key. */
+static int keys_parse(struct emlfs_span file, struct ledger_keys *keys, bool export)
 {
     struct emlfs_cursor cur = emlfs_cursor_of(file);
     struct emlfs_span magic = emlfs_cursor_take(&cur, 8);
@@ -131,30 +145,46 @@ static int keys_parse(struct emlfs_span file, struct ledger_keys *keys)
         return -EBADMSG;
     if (version != KEYS_VERSION)
         return version > KEYS_VERSION ? -EPROTONOSUPPORT : -EBADMSG;
-    int r = key_take(&cur, file.data, EMLFS_SIGN_ED25519, &keys->seal, &keys->checkpoint);
-    if (r == 0)
+    int r = 0;
+    if (export)
+        key_skip(&cur);
+    else
+        r = key_take(&cur, file.data, EMLFS_SIGN_ED25519, &keys->seal, &keys->checkpoint);
+    if (r == 0 && export)
         r = key_take(&cur, file.data, EMLFS_SIGN_P256, &keys->seal, &keys->export);
+    else if (r == 0)
+        key_skip(&cur);
     return r == 0 && !emlfs_cursor_done(&cur) ? -EBADMSG : r;
+}
+
+static int keys_read(const char *dir, struct ledger_keys *keys, bool export)
+{
+    char path[LEDGER_PATH_MAX_BYTES];
+    struct emlfs_buf file EMLFS_BUF_CLEANUP = EMLFS_BUF_INIT(KEYS_MAX_BYTES);
+    int r = ledger_path(dir, "keys", path);
+    if (r == 0)
+        r = emlfs_os_read_file(path, &file);
+    return r < 0 ? r : keys_parse(emlfs_buf_view(&file), keys, export);
 }
 
 int ledger_keys_open(const char *dir, const struct emlfs_key *master, struct ledger_keys *keys,
                      struct emlfs_err *err)
 {
-    char path[LEDGER_PATH_MAX_BYTES];
-    struct emlfs_buf file EMLFS_BUF_CLEANUP = EMLFS_BUF_INIT(KEYS_MAX_BYTES);
     *keys = (struct ledger_keys){0};
-    int r = ledger_path(dir, "keys", path);
+    int r = derived_keys(master, keys);
     if (r == 0)
-        r = derived_keys(master, keys);
-    if (r == 0)
-        r = emlfs_os_read_file(path, &file);
-    if (r == 0)
-        r = keys_parse(emlfs_buf_view(&file), keys);
+        r = keys_read(dir, keys, false);
     if (r < 0) {
         ledger_keys_free(keys);
         return emlfs_err_sys(err, -r, MODULE, "the ledger's keys");
     }
     return 0;
+}
+
+int ledger_keys_export(const char *dir, struct ledger_keys *keys, struct emlfs_err *err)
+{
+    int r = keys->export ? 0 : keys_read(dir, keys, true);
+    return r < 0 ? emlfs_err_sys(err, -r, MODULE, "the ledger's key of exports") : 0;
 }
 
 void ledger_keys_free(struct ledger_keys *keys)

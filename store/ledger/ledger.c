@@ -142,6 +142,49 @@ static int files_open(struct emlfs_ledger *ledger, struct emlfs_err *err)
     return r < 0 ? emlfs_err_sys(err, -r, MODULE, "the ledger's tiles") : 0;
 }
 
+static bool file_ends_at(const char *path, uint64_t bytes)
+{
+    struct stat st;
+    return lstat(path, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size == bytes;
+}
+
+static int mark_of_dir(const struct emlfs_ledger_config *config, struct ledger_mark *ret_mark)
+{
+    char path[LEDGER_PATH_MAX_BYTES];
+    struct emlfs_key key;
+    unsigned good;
+    int r = ledger_path(config->dir, "mark", path);
+    EMLFS_FD_CLEANUP int fd = r < 0 ? -1 : open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return r < 0 ? r : -errno;
+    r = ledger_keys_mark(&config->master, &key);
+    if (r == 0)
+        r = ledger_mark_read(fd, &key, ret_mark, &good);
+    emlfs_wipe(&key, sizeof(key));
+    return r;
+}
+
+int emlfs_ledger_closed(const struct emlfs_ledger_config *config)
+{
+    char notes[LEDGER_PATH_MAX_BYTES], records[LEDGER_PATH_MAX_BYTES];
+    struct ledger_mark mark = {0};
+    uint32_t last = 0;
+    int r = mark_of_dir(config, &mark);
+    if (r == 0 && (mark.size == 0 || mark.segment_bytes == 0))
+        r = -EBUSY;
+    if (r == 0)
+        r = ledger_segment_last(config->dir, &last);
+    if (r == 0)
+        r = ledger_segment_path(config->dir, last, records);
+    if (r == 0)
+        r = ledger_path(config->dir, "checkpoints", notes);
+    if (r == 0 &&
+        (last != ledger_segment_of(mark.size - 1) || !file_ends_at(records, mark.segment_bytes) ||
+         !file_ends_at(notes, mark.checkpoints_bytes)))
+        r = -EBADMSG;
+    return r;
+}
+
 int emlfs_ledger_open(const struct emlfs_ledger_config *config, struct emlfs_ledger **ret_ledger,
                       struct emlfs_ledger_opened *ret_opened, struct emlfs_err *err)
 {
@@ -158,6 +201,8 @@ int emlfs_ledger_open(const struct emlfs_ledger_config *config, struct emlfs_led
         r = ledger_recover(ledger, &opened, err);
     if (r == 0)
         r = ledger_notes_open(ledger, err);
+    if (r == 0)
+        r = ledger_publish(ledger, err);
     if (r < 0) {
         ledger_free(ledger);
         return r;
@@ -191,7 +236,8 @@ int emlfs_ledger_close(struct emlfs_ledger *ledger, struct emlfs_err *err)
     if (!ledger->read_only) {
         r = ledger->poisoned ? -EROFS : 0;
         ledger->mark.segment_bytes = ledger->offset;
-        for (unsigned slot = 0; slot < 2 && r == 0; slot++)
+        /* One slot is enough: where only the other, older one is left, it says less. */
+        if (r == 0)
             r = ledger_mark_now(ledger, true);
     }
     ledger_free(ledger);
@@ -218,14 +264,31 @@ int emlfs_ledger_checkpoint_pem(struct emlfs_ledger *ledger, struct emlfs_buf *o
     return emlfs_sign_key_pem(ledger->keys.checkpoint, out);
 }
 
+/* The key of exports, once it is asked for; then it stays. */
+static int export_key(struct emlfs_ledger *ledger, const struct emlfs_sign_key **ret,
+                      struct emlfs_err *err)
+{
+    pthread_mutex_lock(&ledger->lock);
+    int r = ledger_keys_export(ledger->dir, &ledger->keys, err);
+    *ret = ledger->keys.export;
+    pthread_mutex_unlock(&ledger->lock);
+    return r;
+}
+
 int emlfs_ledger_export_pem(struct emlfs_ledger *ledger, struct emlfs_buf *out)
 {
-    return emlfs_sign_key_pem(ledger->keys.export, out);
+    const struct emlfs_sign_key *key;
+    int r = export_key(ledger, &key, NULL);
+    return r < 0 ? r : emlfs_sign_key_pem(key, out);
 }
 
 int emlfs_ledger_export_sign(struct emlfs_ledger *ledger, const struct emlfs_hash *message,
                              struct emlfs_buf *out, struct emlfs_err *err)
 {
-    int r = emlfs_sign_hash(ledger->keys.export, message, out);
+    const struct emlfs_sign_key *key;
+    int r = export_key(ledger, &key, err);
+    if (r < 0)
+        return r;
+    r = emlfs_sign_hash(key, message, out);
     return r < 0 ? emlfs_err_sys(err, -r, MODULE, "the export cannot be signed") : 0;
 }

@@ -6,7 +6,8 @@
  * Invariants:
  * V1. Nothing is cut unless every acknowledged record that the mark names stands before the cut,
  *     no authentic frame stands behind it, and the ledger was not closed in order.
- * V2. A ledger is handed out only if the root of what tiles say is the one the last frame says.
+ * V2. A ledger is handed out only if the root of what tiles say is the one the last frame says, or
+ *     where it was closed in order, the mark.
  */
 #include <sys/stat.h>
 #include <unistd.h>
@@ -65,6 +66,28 @@ static int segment_drop(struct emlfs_ledger *ledger, uint32_t number)
     if (r == 0 && !ledger->read_only && unlink(path) < 0)
         r = -errno;
     return r;
+}
+
+/* Closed in order: the mark says where the records end, and no frame has to be read. */
+static int tail_marked(struct emlfs_ledger *ledger, struct tail *tail)
+{
+    const struct ledger_mark *mark = &ledger->mark;
+    struct stat st;
+    uint32_t number;
+    int r = mark->size ? ledger_segment_last(ledger->dir, &number) : -EBADMSG;
+    if (r == 0 && number != ledger_segment_of(mark->size - 1))
+        r = -EBADMSG;
+    if (r == 0)
+        r = ledger_segment_open(ledger->dir, &ledger->keys.records, number, !ledger->read_only,
+                                &ledger->segment);
+    if (r == 0 && fstat(ledger->segment.fd, &st) < 0)
+        r = -errno;
+    if (r < 0)
+        return r == -ENOENT || r == -ENODATA ? -EBADMSG : r;
+    ledger->offset = mark->segment_bytes;
+    *tail = (struct tail){
+        .size = mark->size, .root = mark->root, .file_bytes = (uint64_t)st.st_size, .found = true};
+    return 0;
 }
 
 /* Leaves the last segment with a record open; size 0 and none: there is no record. */
@@ -137,6 +160,8 @@ static int tiles_complete(struct emlfs_ledger *ledger, uint64_t size)
     struct ledger_body body;
     int r = ledger_tree_load(&source, ledger->mark.tiles, &ledger->tree);
     ledger_tiles_resize(&ledger->tiles, ledger->tree.size);
+    if (r < 0 || ledger->tree.size >= size)
+        return r;
     ledger_reader_init(&reader, ledger->dir, &ledger->keys.records, ledger->tree.size, size);
     while (r == 0) {
         r = ledger_reader_next(&reader, &body);
@@ -162,7 +187,7 @@ static int tail_judge(const struct emlfs_ledger *ledger, const struct tail *tail
     return 0;
 }
 
-static int state_publish(struct emlfs_ledger *ledger)
+int ledger_publish(struct emlfs_ledger *ledger, struct emlfs_err *err)
 {
     ledger->next = ledger->tree.size;
     if (ledger->read_only)
@@ -171,7 +196,7 @@ static int state_publish(struct emlfs_ledger *ledger)
     int r = ledger_tiles_cut(&ledger->tiles);
     for (unsigned slot = 0; slot < 2 && r == 0; slot++)
         r = ledger_mark_now(ledger, true);
-    return r;
+    return r < 0 ? emlfs_err_sys(err, -r, MODULE, "the ledger cannot be recovered") : 0;
 }
 
 int ledger_recover(struct emlfs_ledger *ledger, struct emlfs_ledger_opened *ret_opened,
@@ -179,7 +204,7 @@ int ledger_recover(struct emlfs_ledger *ledger, struct emlfs_ledger_opened *ret_
 {
     struct tail tail = {0};
     struct emlfs_hash root;
-    int r = tail_find(ledger, &tail);
+    int r = ledger->mark.segment_bytes ? tail_marked(ledger, &tail) : tail_find(ledger, &tail);
     if (r < 0)
         return emlfs_err_sys(err, -r, MODULE, "records of the ledger are damaged");
     ret_opened->in_order = ledger->mark.segment_bytes || ledger->mark.generation < 2;
@@ -196,7 +221,5 @@ int ledger_recover(struct emlfs_ledger *ledger, struct emlfs_ledger_opened *ret_
     if (r < 0)
         return emlfs_err_sys(err, -r, MODULE, "tiles of the ledger do not match its records");
     r = tail_cut(ledger, &tail);
-    if (r == 0)
-        r = state_publish(ledger);
     return r < 0 ? emlfs_err_sys(err, -r, MODULE, "the ledger cannot be recovered") : 0;
 }

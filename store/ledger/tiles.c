@@ -8,6 +8,7 @@
  *     records are durable. Bytes behind the counts belong to nothing and are written over.
  * T2. Below the mark's tiles every hash is durable; between that and the end of the records hashes
  *     may be missing after a crash and are made again from the records.
+ * T3. A level that was not written since its last sync is not synced again.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -83,8 +84,12 @@ int ledger_tiles_cut(struct ledger_tiles *tiles)
 int ledger_tiles_sync(struct ledger_tiles *tiles)
 {
     int r = 0;
-    for (unsigned level = 0; level < TREE_LEVELS && r == 0; level++)
+    for (unsigned level = 0; level < TREE_LEVELS && r == 0; level++) {
+        if (!tiles->unsynced[level])
+            continue;
         r = emlfs_os_fdatasync(tiles->fd[level]);
+        tiles->unsynced[level] = r < 0;
+    }
     return r;
 }
 
@@ -119,14 +124,16 @@ int ledger_hashes_add(struct ledger_hashes *hashes, const struct ledger_done *do
     return r;
 }
 
-int ledger_hashes_write(const struct ledger_hashes *hashes, const struct ledger_tiles *tiles)
+int ledger_hashes_write(const struct ledger_hashes *hashes, struct ledger_tiles *tiles)
 {
     int r = 0;
     for (unsigned level = 0; level < TREE_LEVELS && r == 0; level++) {
         const struct emlfs_buf *buf = &hashes->level[level];
-        if (buf->len)
-            r = emlfs_os_pwrite_all(tiles->fd[level], buf->data, buf->len,
-                                    tiles->count[level] * EMLFS_HASH_BYTES);
+        if (buf->len == 0)
+            continue;
+        tiles->unsynced[level] = true;
+        r = emlfs_os_pwrite_all(tiles->fd[level], buf->data, buf->len,
+                                tiles->count[level] * EMLFS_HASH_BYTES);
     }
     return r;
 }

@@ -75,6 +75,7 @@ int ledger_tree_consistency(const struct ledger_source *source, uint64_t older, 
 struct ledger_tiles {
     int fd[TREE_LEVELS];
     uint64_t count[TREE_LEVELS]; /* hashes that belong to durable records */
+    bool unsynced[TREE_LEVELS];  /* something was written since the last sync */
 };
 #define LEDGER_TILES_INIT ((struct ledger_tiles){.fd = {-1, -1, -1, -1, -1}})
 
@@ -83,7 +84,7 @@ int ledger_tiles_open(const char *dir, bool write, struct ledger_tiles *tiles);
 void ledger_tiles_close(struct ledger_tiles *tiles);
 /* Set counts for a tree of size; the files may be longer or shorter. */
 void ledger_tiles_resize(struct ledger_tiles *tiles, uint64_t size);
-/* Cut the files to their counts. */
+/* Cut the files to their counts; that is not made durable. */
 int ledger_tiles_cut(struct ledger_tiles *tiles);
 int ledger_tiles_sync(struct ledger_tiles *tiles);
 /* struct ledger_source over tiles. -EBADMSG: too short. */
@@ -98,6 +99,6 @@ void ledger_hashes_init(struct ledger_hashes *hashes);
 void ledger_hashes_free(struct ledger_hashes *hashes);
 int ledger_hashes_add(struct ledger_hashes *hashes, const struct ledger_done *done);
 /* Write behind the counts, which stay as they are. */
-int ledger_hashes_write(const struct ledger_hashes *hashes, const struct ledger_tiles *tiles);
+int ledger_hashes_write(const struct ledger_hashes *hashes, struct ledger_tiles *tiles);
 
 #endif

@@ -321,6 +321,8 @@ static int keys_verify(struct verify *v)
     struct emlfs_span none = {0};
     int r = ledger_keys_open(v->config->dir, &v->config->master, &v->keys, &err);
     if (r == 0)
+        r = ledger_keys_export(v->config->dir, &v->keys, &err);
+    if (r == 0)
         return 0;
     found(v, "keys", "%s", err.text);
     r = emlfs_hkdf(&v->config->master, none, "emlfs ledger records", &v->keys.records);
