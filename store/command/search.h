@@ -43,6 +43,18 @@ struct search_key {
 int search_rows_keys(struct search_rows *rows, const struct emlfs_msg_id *ids, unsigned n,
                      enum search_order order, struct search_key *ret, struct emlfs_err *err);
 
+/* ---- search_facts.c: what messages say of themselves, read by several threads */
+
+struct search_ask {
+    struct emlfs_archive *archive;
+    const struct emlfs_progress *progress;
+    const struct emlfs_entry *entries; /* id 0: none */
+    unsigned n;
+    struct emlfs_buf *ret; /* n: encoded facts; empty: read it alone, and see why not */
+};
+/* Returns when all are read. Whoever asks frees what is in ret. */
+void search_facts_read(const struct search_ask *ask);
+
 /* ---- search_sort.c: the first max of many, in bounded memory */
 
 struct search_sort;

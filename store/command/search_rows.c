@@ -24,8 +24,15 @@ struct search_rows {
     struct emlfs_user_id user;
     struct path_slot paths[PATH_SLOTS];
     struct emlfs_entry entries[SEARCH_BATCH];
-    struct emlfs_buf encoded; /* facts */
+    struct emlfs_buf facts[SEARCH_BATCH]; /* of entries, encoded; empty: not read ahead */
+    struct emlfs_buf encoded;             /* of one that was not */
 };
+
+static void facts_drop(struct search_rows *rows)
+{
+    for (unsigned i = 0; i < SEARCH_BATCH; i++)
+        emlfs_buf_free(&rows->facts[i]);
+}
 
 int search_rows_new(struct emlfs_call *call, struct emlfs_user_id user, struct search_rows **ret,
                     struct emlfs_err *err)
@@ -47,6 +54,7 @@ void search_rows_free(struct search_rows *rows)
         return;
     for (unsigned i = 0; i < PATH_SLOTS; i++)
         free(rows->paths[i].path);
+    facts_drop(rows);
     emlfs_buf_free(&rows->encoded);
     free(rows);
 }
@@ -75,20 +83,51 @@ static int path_of(struct search_rows *rows, struct emlfs_folder_id id,
 
 /* ---- facts */
 
-/* The facts of a message borrow from rows->encoded. A damaged message has none, and is told. */
-static int facts_read(struct search_rows *rows, struct emlfs_msg_id id, struct emlfs_facts *ret,
-                      struct emlfs_err *err)
+/* The n entries as they are, and ahead: their facts. */
+static int entries_load(struct search_rows *rows, const struct emlfs_msg_id *ids, unsigned n,
+                        bool ahead, struct emlfs_err *err)
 {
-    struct emlfs_err why = {0};
+    const struct search_ask ask = {.archive = rows->call->archive,
+                                   .progress = rows->call->progress,
+                                   .entries = rows->entries,
+                                   .n = n,
+                                   .ret = rows->facts};
+    int r = emlfs_archive_entries_of(rows->call->archive, rows->user, ids, n, rows->entries, err);
+
+    facts_drop(rows);
+    if (r == 0 && ahead)
+        search_facts_read(&ask);
+    return r;
+}
+
+/* Encoded facts of entry at, borrowed. */
+static int facts_get(struct search_rows *rows, unsigned at, struct emlfs_span *ret,
+                     struct emlfs_err *err)
+{
     struct emlfs_msg_info info;
     int r;
 
+    *ret = emlfs_buf_view(&rows->facts[at]);
+    if (ret->len > 0)
+        return 0;
     emlfs_buf_clear(&rows->encoded);
-    r = emlfs_archive_msg_info(rows->call->archive, id, &info, &rows->encoded, &why);
+    r = emlfs_archive_msg_info(rows->call->archive, rows->entries[at].id, &info, &rows->encoded,
+                               err);
+    *ret = emlfs_buf_view(&rows->encoded);
+    return r;
+}
+
+/* They borrow from rows till the next call. A damaged message has none, and is told. */
+static int facts_read(struct search_rows *rows, unsigned at, struct emlfs_facts *ret,
+                      struct emlfs_err *err)
+{
+    struct emlfs_err why = {0};
+    struct emlfs_span encoded;
+    int r = facts_get(rows, at, &encoded, &why);
 
     *ret = (struct emlfs_facts){0};
     if (r == 0)
-        r = emlfs_facts_decode(emlfs_buf_view(&rows->encoded), ret, &why);
+        r = emlfs_facts_decode(encoded, ret, &why);
     if (r == -EBADMSG || r == -EUCLEAN || r == -EIO) {
         rows->call->findings++;
         if (rows->call->notice)
@@ -126,8 +165,9 @@ static struct emlfs_span correspondent_of(const struct emlfs_facts *facts, bool 
 
 /* ---- rows */
 
-static int row_put(struct search_rows *rows, const struct emlfs_entry *entry, struct emlfs_err *err)
+static int row_put(struct search_rows *rows, unsigned at, struct emlfs_err *err)
 {
+    const struct emlfs_entry *entry = &rows->entries[at];
     EMLFS_BUF_CLEANUP struct emlfs_buf full = EMLFS_BUF_INIT(2 * PATH_MAX_BYTES);
     char id[EMLFS_MSG_ID_TEXT_MAX];
     const struct path_slot *path;
@@ -135,7 +175,7 @@ static int row_put(struct search_rows *rows, const struct emlfs_entry *entry, st
     int r = path_of(rows, entry->folder, &path, err);
 
     if (r == 0)
-        r = facts_read(rows, entry->id, &facts, err);
+        r = facts_read(rows, at, &facts, err);
     if (r < 0)
         return r;
     if (emlfs_text_printf(&full, "%s/%s", path->path, entry->name) < 0)
@@ -159,13 +199,13 @@ static int row_put(struct search_rows *rows, const struct emlfs_entry *entry, st
 int search_rows_put(struct search_rows *rows, const struct emlfs_msg_id *ids, unsigned n,
                     struct emlfs_err *err)
 {
-    int r = emlfs_archive_entries_of(rows->call->archive, rows->user, ids, n, rows->entries, err);
+    int r = entries_load(rows, ids, n, true, err);
 
     for (unsigned i = 0; r == 0 && i < n; i++) {
         if (emlfs_progress_cancelled(rows->call->progress))
             return emlfs_err_set(err, ECANCELED, "search", "interrupted");
         if (rows->entries[i].id.v)
-            r = row_put(rows, &rows->entries[i], err);
+            r = row_put(rows, i, err);
     }
     return r;
 }
@@ -193,9 +233,10 @@ static char *key_text(struct emlfs_span text)
     return strndup(folded.data ? (const char *)folded.data : "", folded.len);
 }
 
-static int key_fill(struct search_rows *rows, const struct emlfs_entry *entry,
-                    enum search_order order, struct search_key *ret, struct emlfs_err *err)
+static int key_fill(struct search_rows *rows, unsigned at, enum search_order order,
+                    struct search_key *ret, struct emlfs_err *err)
 {
+    const struct emlfs_entry *entry = &rows->entries[at];
     struct emlfs_facts facts;
     int r;
 
@@ -206,7 +247,7 @@ static int key_fill(struct search_rows *rows, const struct emlfs_entry *entry,
         ret->number = entry->mtime_ns == INT64_MIN ? INT64_MAX : -entry->mtime_ns;
         return 0;
     }
-    r = facts_read(rows, entry->id, &facts, err);
+    r = facts_read(rows, at, &facts, err);
     if (r < 0)
         return r;
     ret->text =
@@ -217,12 +258,13 @@ static int key_fill(struct search_rows *rows, const struct emlfs_entry *entry,
 int search_rows_keys(struct search_rows *rows, const struct emlfs_msg_id *ids, unsigned n,
                      enum search_order order, struct search_key *ret, struct emlfs_err *err)
 {
-    int r = emlfs_archive_entries_of(rows->call->archive, rows->user, ids, n, rows->entries, err);
+    bool ahead = order == SEARCH_ORDER_FROM || order == SEARCH_ORDER_SUBJECT;
+    int r = entries_load(rows, ids, n, ahead, err);
 
     memset(ret, 0, n * sizeof(*ret));
     for (unsigned i = 0; r == 0 && i < n; i++)
         if (rows->entries[i].id.v)
-            r = key_fill(rows, &rows->entries[i], order, &ret[i], err);
+            r = key_fill(rows, i, order, &ret[i], err);
     for (unsigned i = 0; r < 0 && i < n; i++) {
         free(ret[i].text);
         ret[i].text = NULL;
