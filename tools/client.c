@@ -38,35 +38,73 @@ static int place_key(struct place *place, const char *file, struct emlfs_err *er
 
 static void place_notice(void *arg, const char *text)
 {
-    meter_end(arg);
+    const struct place *place = arg;
+
+    if (place->trying)
+        return;
+    meter_end(place->meter);
     complain(text);
 }
 
-int place_index(struct place *place, struct meter *meter, struct emlfs_err *err)
+int place_index(struct place *place, struct emlfs_err *err)
 {
     int r = emlfs_saved_open(place->archive, &place->saved, err);
 
     return r < 0
                ? r
-               : emlfs_command_index_open(place->archive, place_notice, meter, &place->index, err);
+               : emlfs_command_index_open(place->archive, place_notice, place, &place->index, err);
+}
+
+static int place_close(struct place *place, struct emlfs_err *err)
+{
+    int closed, r = 0;
+
+    emlfs_rules_close(place->rules);
+    if (place->index)
+        r = emlfs_index_close(place->index, err);
+    emlfs_saved_close(place->saved);
+    emlfs_bindings_free(place->bindings);
+    if (place->archive) {
+        closed = emlfs_archive_close(place->archive, r < 0 ? NULL : err);
+        r = r < 0 ? r : closed;
+    }
+    place->rules = NULL;
+    place->index = NULL;
+    place->saved = NULL;
+    place->bindings = NULL;
+    place->archive = NULL;
+    return r;
+}
+
+/* The archive and its index. A look must be enough for the index, too: it cannot catch up. */
+static int place_contents(struct place *place, bool with_index, struct emlfs_err *err)
+{
+    int r = emlfs_archive_open(&place->options, &place->archive, err);
+
+    if (r < 0 || !with_index)
+        return r;
+    place->trying = place->options.look;
+    r = place_index(place, err);
+    if (r < 0 || !place->options.look || emlfs_index_is_current(place->index)) {
+        place->trying = false;
+        return r;
+    }
+    (void)place_close(place, NULL);
+    place->trying = place->options.look = false;
+    return place_contents(place, with_index, err);
 }
 
 /* The index before the rules: whether a query matches is its answer. */
-static int place_open(struct place *place, bool with_index, struct meter *meter,
-                      struct emlfs_err *err)
+static int place_open(struct place *place, bool with_index, struct emlfs_err *err)
 {
     struct emlfs_rules_options options = {0};
-    int r = emlfs_archive_open(&place->options, &place->archive, err);
+    int r = place_contents(place, with_index, err);
 
     if (r < 0)
         return r;
     r = emlfs_bindings_new(place->archive, &place->bindings);
     if (r < 0)
         return emlfs_err_sys(err, -r, "client", "users");
-    if (with_index)
-        r = place_index(place, meter, err);
-    if (r < 0)
-        return r;
     options.archive = place->archive;
     options.bindings = place->bindings;
     options.index = place->index;
@@ -78,18 +116,20 @@ int place_find(struct place *place, const struct emlfs_cli *cli, struct meter *m
 {
     int r;
 
-    *place = (struct place){.fd = -1};
+    *place = (struct place){.fd = -1, .meter = meter};
     r = place_key(place, cli->recovery_key_file, err);
     if (r < 0)
         return r;
-    place->options = (struct emlfs_archive_options){.path = cli->archive,
-                                                    .recovery_key = place->recovery_key,
-                                                    .lock_wait_ms = LOCK_WAIT_MS,
-                                                    .progress = &meter->progress};
+    place->options =
+        (struct emlfs_archive_options){.path = cli->archive,
+                                       .recovery_key = place->recovery_key,
+                                       .look = cli->command->flags & EMLFS_COMMAND_LOOKS,
+                                       .lock_wait_ms = LOCK_WAIT_MS,
+                                       .progress = &meter->progress};
     r = emlfs_remote_connect(cli->archive, &place->fd, err);
     if (r != -ENOENT || (cli->command->flags & EMLFS_COMMAND_CLOSED))
         return r == -ENOENT ? 0 : r;
-    r = place_open(place, cli->command->flags & EMLFS_COMMAND_INDEX, meter, err);
+    r = place_open(place, cli->command->flags & EMLFS_COMMAND_INDEX, err);
     /* Somebody may have mounted it just now. */
     if (r == -EBUSY && emlfs_remote_connect(cli->archive, &place->fd, NULL) == 0)
         r = 0;
@@ -98,18 +138,9 @@ int place_find(struct place *place, const struct emlfs_cli *cli, struct meter *m
 
 int place_leave(struct place *place, struct emlfs_err *err)
 {
-    int closed, r = 0;
+    int r = place_close(place, err);
 
     emlfs_os_close(&place->fd);
-    emlfs_rules_close(place->rules);
-    if (place->index)
-        r = emlfs_index_close(place->index, err);
-    emlfs_saved_close(place->saved);
-    emlfs_bindings_free(place->bindings);
-    if (place->archive) {
-        closed = emlfs_archive_close(place->archive, r < 0 ? NULL : err);
-        r = r < 0 ? r : closed;
-    }
     if (place->recovery_key)
         emlfs_wipe(place->recovery_key, strlen(place->recovery_key));
     free(place->recovery_key);

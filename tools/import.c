@@ -230,7 +230,7 @@ static int source_there(struct import *import, struct place *place, const struct
 static void index_begin(struct import *import, struct place *place)
 {
     struct emlfs_err err = {0};
-    int r = place_index(place, &import->meter, &err);
+    int r = place_index(place, &err);
 
     if (r == 0)
         r = emlfs_index_follow(place->index, &err);

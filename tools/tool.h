@@ -79,12 +79,14 @@ struct place {
     struct emlfs_saved *saved;
     struct emlfs_archive_options options;
     char *recovery_key;
+    struct meter *meter;
+    bool trying; /* what is noticed now will be noticed again */
 };
 /* Find the archive's process, or be it. */
 int place_find(struct place *place, const struct emlfs_cli *cli, struct meter *meter,
                struct emlfs_err *err);
-/* Open the index of an archive that was opened here. Its notices end meter's line. */
-int place_index(struct place *place, struct meter *meter, struct emlfs_err *err);
+/* Open the index of an archive that was opened here. Its notices end the meter's line. */
+int place_index(struct place *place, struct emlfs_err *err);
 int place_leave(struct place *place, struct emlfs_err *err);
 /* Run an ordinary command; the exit code. */
 int client_run(const struct emlfs_cli *cli);

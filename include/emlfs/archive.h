@@ -47,6 +47,7 @@ struct emlfs_archive_options {
     const char *path;
     const char *recovery_key; /* NULL: use the machine key file */
     bool read_only;           /* no writes but LevelDB's own */
+    bool look;                /* only to read; see _open */
     unsigned lock_wait_ms;    /* how long to wait for another process; 0: fail at once */
     unsigned workers;         /* ingest threads, 0: as many as processors, at most 8 */
     struct emlfs_clock clock; /* now_ns NULL: system */
@@ -56,7 +57,9 @@ struct emlfs_archive_options {
 /*
  * Open: takes the lock, repairs what a crash left (torn tails cut, durable but uncommitted records
  * added, a damaged catalogue rebuilt from packs). EBUSY: another process has it; ENOKEY; EUCLEAN;
- * EPROTONOSUPPORT: newer format; ENOENT: no archive there.
+ * EPROTONOSUPPORT: newer format; ENOENT: no archive there. With look, one that was closed in order
+ * stays as it is, but for what emlfs_archive_record is given: other changes are EROFS, and
+ * emlfs_archive_ledger is NULL. Any other is opened as without look.
  */
 int emlfs_archive_open(const struct emlfs_archive_options *options,
                        struct emlfs_archive **ret_archive, struct emlfs_err *err);
@@ -132,6 +135,9 @@ int emlfs_archive_folder_rename(struct emlfs_archive *archive, struct emlfs_fold
                                 const char *name, struct emlfs_err *err);
 int emlfs_archive_folder_get(struct emlfs_archive *archive, struct emlfs_folder_id id,
                              struct emlfs_folder *ret, struct emlfs_err *err);
+/* As _get, without counting: entries 0, mtime_ns that of its making. */
+int emlfs_archive_folder_named(struct emlfs_archive *archive, struct emlfs_folder_id id,
+                               struct emlfs_folder *ret, struct emlfs_err *err);
 /* Exact name only; -ENOENT. */
 int emlfs_archive_folder_lookup(struct emlfs_archive *archive, struct emlfs_folder_id parent,
                                 const char *name, struct emlfs_folder *ret, struct emlfs_err *err);
@@ -233,12 +239,12 @@ void emlfs_archive_subscribe(struct emlfs_archive *archive, emlfs_change_fn *fn,
 struct emlfs_archive_status {
     uint64_t messages, bytes_archived, bytes_on_disk;
     uint32_t stores;
-    bool writable; /* false after a failed sync: read-only until reopened */
-    char why[256]; /* when not writable */
+    bool writable; /* false after a failed sync, until reopened */
+    char why[256]; /* then */
 };
 int emlfs_archive_get_status(struct emlfs_archive *archive, struct emlfs_archive_status *ret,
                              struct emlfs_err *err);
-/* As status.writable; cheap. */
+/* Does it take changes? As status.writable, but false while only looking; cheap. */
 bool emlfs_archive_is_writable(struct emlfs_archive *archive);
 
 #endif

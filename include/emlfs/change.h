@@ -23,9 +23,9 @@ struct emlfs_ledger;
 
 /*
  * The archive's ledger, open as long as the archive is. NULL only for an archive that was opened
- * for reading only and whose ledger does not open: it is damaged (then nothing opens the archive
- * for writing), or there is none yet (the first opening for writing of an archive that is older
- * than ledgers are makes one).
+ * for a look, or for reading only and whose ledger does not open: it is damaged (then nothing opens
+ * the archive for writing), or there is none yet (the first opening for writing of an archive that
+ * is older than ledgers are makes one).
  */
 struct emlfs_ledger *emlfs_archive_ledger(struct emlfs_archive *archive);
 

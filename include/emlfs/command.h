@@ -54,14 +54,15 @@ enum emlfs_right {
 #define EMLFS_COMMAND_CLOSED 4u /* must own the closed archive: refused while mounted */
 #define EMLFS_COMMAND_CLIENT 8u /* always runs in the user's process (import, mount, help) */
 #define EMLFS_COMMAND_HIDDEN 16u
-
-#define EMLFS_COMMAND_EITHER                                                                       \
-    32u                       /* with CLOSED: mounted, it runs inside the mount process instead */
-#define EMLFS_COMMAND_ONE 64u /* one result row: shown as "name: value" lines */
+/* With CLOSED: mounted, it runs inside the mount process instead. */
+#define EMLFS_COMMAND_EITHER 32u
+#define EMLFS_COMMAND_ONE 64u    /* one result row: shown as "name: value" lines */
 #define EMLFS_COMMAND_BYTES 128u /* writes bytes instead of rows (message get) */
 #define EMLFS_COMMAND_INDEX 256u /* needs the index and the saved searches */
 /* Nothing it calls is recorded, so the runner records COMMAND_RUN with its name and outcome. */
 #define EMLFS_COMMAND_RECORD 512u
+/* With ARCHIVE: changes nothing and asks for no ledger, so a closed archive is only looked into. */
+#define EMLFS_COMMAND_LOOKS 1024u
 
 struct emlfs_control_options;
 

@@ -33,17 +33,23 @@ struct emlfs_index_options {
 /* Opens whatever is there; a damaged or outdated index of a store is dropped, with a notice. */
 int emlfs_index_open(const struct emlfs_index_options *options, struct emlfs_index **ret,
                      struct emlfs_err *err);
-/* Stops the follower, writes what is in memory, frees. */
+/*
+ * Stops the follower, writes what is in memory, removes what was found damaged, frees. In an
+ * archive that takes no changes nothing is written.
+ */
 int emlfs_index_close(struct emlfs_index *index, struct emlfs_err *err);
 
 /* Follow the archive on a thread of its own until close: new mail is found within a second. */
 int emlfs_index_follow(struct emlfs_index *index, struct emlfs_err *err);
 /*
  * Consume the change feed up to now (or, beside a follower, wait until it has). progress counts
- * messages. 0 up to date; -ECANCELED by progress->cancel: what was done stays.
+ * messages. 0 up to date; -ECANCELED by progress->cancel: what was done stays; -EROFS: it is not,
+ * and the archive takes no changes.
  */
 int emlfs_index_catch_up(struct emlfs_index *index, const struct emlfs_progress *progress,
                          struct emlfs_err *err);
+/* Nothing is waiting, and no part is damaged: _catch_up would have nothing to do. */
+bool emlfs_index_is_current(struct emlfs_index *index);
 /* Drop the indexes of all stores (store_no 0) or one, so that they are made again. */
 int emlfs_index_reset(struct emlfs_index *index, uint16_t store_no, struct emlfs_err *err);
 

@@ -5,6 +5,8 @@
  *
  * I-OPEN-1  an archive is handed out only when its catalogue has consumed every whole record of its
  *           packs
+ * I-OPEN-2  looking (archive->look), no file is touched but the lock, and the ledger for a record;
+ *           that is only done when everything was closed in order and the packs hold no more
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -25,6 +27,7 @@
 
 #define MODULE "archive"
 #define CACHE_BYTES (24u << 20)
+#define LOOK_CACHE_BYTES (2u << 20) /* of one command: fresh memory costs more than it saves */
 #define WORKERS_MAX 8u
 #define LOCK_POLL_NS 50000000
 
@@ -140,21 +143,20 @@ static int directories_make(const char *path, struct emlfs_err *err)
     return rc < 0 ? emlfs_err_sys(err, -rc, MODULE, "%s cannot be made an archive", path) : 0;
 }
 
-static int master_open(const char *path, const struct archive_keys *keys, bool create,
-                       struct emlfs_catalog **ret, struct emlfs_err *err)
+/* how is zero, or says create or look. */
+static int master_open(const char *path, const struct archive_keys *keys,
+                       struct emlfs_catalog_config how, struct emlfs_catalog **ret,
+                       struct emlfs_err *err)
 {
     char dir[EMLFS_PATH_MAX_BYTES];
-    const struct emlfs_catalog_config config = {
-        .dir = dir,
-        .key = keys->rows,
-        .create = create,
-        .paranoid = true,
-        .cache_bytes = 1u << 20,
-        .write_buffer_bytes = 1u << 20,
-    };
     int rc = path_join(dir, sizeof(dir), path, "master");
 
-    return rc < 0 ? rc : emlfs_catalog_open(&config, ret, err);
+    how.dir = dir;
+    how.key = keys->rows;
+    how.paranoid = true;
+    how.cache_bytes = 1u << 20;
+    how.write_buffer_bytes = 1u << 20;
+    return rc < 0 ? rc : emlfs_catalog_open(&how, ret, err);
 }
 
 static int master_close(const char *path, const struct archive_keys *keys,
@@ -207,7 +209,7 @@ int emlfs_archive_init(const char *path, const struct emlfs_init_options *option
     if (rc == 0)
         rc = first_store(path, &keys, err);
     if (rc == 0)
-        rc = master_open(path, &keys, true, &master, err);
+        rc = master_open(path, &keys, (struct emlfs_catalog_config){.create = true}, &master, err);
     if (rc == 0)
         rc = master_close(path, &keys, master, err);
     if (rc == 0)
@@ -277,7 +279,7 @@ void archive_fail(struct emlfs_archive *archive, const struct emlfs_err *err)
 
 int archive_writable(struct emlfs_archive *archive, struct emlfs_err *err)
 {
-    if (archive->read_only)
+    if (archive->read_only || archive->look)
         return emlfs_err_set(err, EROFS, MODULE, "%s is open for reading only", archive->path);
     if (!atomic_load(&archive->failed))
         return 0;
@@ -377,11 +379,12 @@ static int store_complete(struct emlfs_archive *archive, const struct store_dir 
 static int store_open_one(struct emlfs_archive *archive, const struct store_dir *dir, bool last,
                           struct emlfs_err *err)
 {
-    const struct store_opening opening = {.keys = &archive->keys, .dir = dir};
+    const struct store_opening opening = {
+        .keys = &archive->keys, .dir = dir, .look = archive->look};
     struct store *store = NULL;
     int rc = store_open(&opening, &store, err);
 
-    if ((rc == -EUCLEAN || rc == -ENOENT) && last && !archive->read_only &&
+    if ((rc == -EUCLEAN || rc == -ENOENT) && last && !archive->read_only && !archive->look &&
         store_complete(archive, dir, &store, NULL) == 0)
         rc = 0;
     if (rc == 0)
@@ -484,9 +487,11 @@ static int master_open_live(struct emlfs_archive *archive, struct emlfs_err *err
     int rc = path_join(dir, sizeof(dir), archive->path, "master");
 
     if (rc == 0)
-        rc = sums_remove(dir);
+        rc = archive->look ? sums_there(dir) : sums_remove(dir);
     return rc < 0 ? emlfs_err_sys(err, -rc, MODULE, "%s", archive->path)
-                  : master_open(archive->path, &archive->keys, false, &archive->master, err);
+                  : master_open(archive->path, &archive->keys,
+                                (struct emlfs_catalog_config){.look = archive->look},
+                                &archive->master, err);
 }
 
 static int runs_load(struct emlfs_archive *archive, struct emlfs_err *err)
@@ -535,11 +540,11 @@ static int replay_all(struct emlfs_archive *archive, const struct emlfs_archive_
 {
     struct replay_options replay = {.progress = options->progress,
                                     .totals = &archive->opening,
-                                    .cut = !archive->read_only,
+                                    .cut = !archive->read_only && !archive->look,
                                     .keep_mark = archive->read_only};
     int rc = 0;
 
-    if (archive->ledger && !archive->read_only)
+    if (archive->ledger && !archive->read_only && !archive->look)
         rc = heal_new(archive->ledger, false, &replay.heal);
     if (rc < 0)
         return emlfs_err_sys(err, -rc, MODULE, "ledger");
@@ -644,7 +649,9 @@ static int catalogs_close(struct emlfs_archive *archive, struct emlfs_err *err)
         archive->store_rows[i] = NULL;
     }
     atomic_store(&archive->stores_n, 0);
-    if (archive->master) {
+    if (archive->master && archive->look) {
+        emlfs_catalog_close(archive->master);
+    } else if (archive->master) {
         int one =
             master_close(archive->path, &archive->keys, archive->master, rc == 0 ? err : NULL);
         rc = rc < 0 ? rc : one;
@@ -707,7 +714,7 @@ static int catalogs_open(struct emlfs_archive *archive, const struct emlfs_archi
         rebuild = true;
     if (rc == 0)
         rc = stores_open(archive, &rebuild, err);
-    if (rc < 0 && rebuild && !archive->read_only) {
+    if (rc < 0 && rebuild && !archive->read_only && !archive->look) {
         struct rebuild_options again = {.path = archive->path,
                                         .keys = &archive->keys,
                                         .ledger = archive->ledger,
@@ -727,10 +734,61 @@ static int catalogs_open(struct emlfs_archive *archive, const struct emlfs_archi
     return rc;
 }
 
+static int contents_open(struct emlfs_archive *archive, const struct emlfs_archive_options *options,
+                         struct emlfs_err *err)
+{
+    int rc = catalogs_open(archive, options, err);
+
+    if (rc == 0)
+        rc = replay_all(archive, options, err);
+    return rc == 0 ? counters_load(archive, err) : rc;
+}
+
+/* I-OPEN-2. Whatever stands against it, opening as usual puts right or names. */
+static bool contents_look(struct emlfs_archive *archive,
+                          const struct emlfs_archive_options *options)
+{
+    const struct book book = archive_book(archive);
+    struct emlfs_archive_options quiet = *options;
+
+    if (book_closed(&book) < 0)
+        return false;
+    quiet.progress = NULL;
+    archive->look = true;
+    if (contents_open(archive, &quiet, NULL) == 0 && archive->opening.records == 0 &&
+        archive->opening.repaired == 0 && archive->opening.errors == 0)
+        return true;
+    catalogs_close(archive, NULL);
+    archive->opening = (struct emlfs_check_totals){0};
+    archive->state = (struct state){0};
+    archive->look = false;
+    return false;
+}
+
+int archive_recordable(struct emlfs_archive *archive, struct emlfs_err *err)
+{
+    if (!archive->look)
+        return archive_writable(archive, err);
+    return archive->ledger ? 0 : ledger_open(archive, NULL, err);
+}
+
 int emlfs_archive_open(const struct emlfs_archive_options *options,
                        struct emlfs_archive **ret_archive, struct emlfs_err *err)
 {
     return archive_open(options, NULL, ret_archive, err);
+}
+
+static int open_usual(struct emlfs_archive *archive, const struct emlfs_archive_options *options,
+                      struct archive_how *how, struct emlfs_err *err)
+{
+    int rc;
+
+    if (!archive->read_only)
+        asof_sweep(archive->path);
+    rc = ledger_open(archive, how, err);
+    if (rc == 0)
+        rc = contents_open(archive, options, err);
+    return rc == 0 ? ledger_begin(archive, err) : rc;
 }
 
 int archive_open(const struct emlfs_archive_options *options, struct archive_how *how,
@@ -746,20 +804,10 @@ int archive_open(const struct emlfs_archive_options *options, struct archive_how
         rc = archive_lock(archive->path, options->lock_wait_ms, &archive->lock_fd, err);
     if (rc == 0)
         rc = identity_read(archive->path, &archive->keys, &archive->identity, err);
-    if (rc == 0 && !archive->read_only)
-        asof_sweep(archive->path);
     if (rc == 0)
-        rc = cache_new(CACHE_BYTES, &archive->cache);
-    if (rc == 0)
-        rc = ledger_open(archive, how, err);
-    if (rc == 0)
-        rc = catalogs_open(archive, options, err);
-    if (rc == 0)
-        rc = replay_all(archive, options, err);
-    if (rc == 0)
-        rc = counters_load(archive, err);
-    if (rc == 0)
-        rc = ledger_begin(archive, err);
+        rc = cache_new(options->look ? LOOK_CACHE_BYTES : CACHE_BYTES, &archive->cache);
+    if (rc == 0 && !(options->look && contents_look(archive, options)))
+        rc = open_usual(archive, options, how, err);
     if (rc < 0) {
         catalogs_close(archive, NULL);
         (void)emlfs_ledger_close(archive->ledger, NULL);
@@ -808,7 +856,7 @@ int emlfs_archive_get_status(struct emlfs_archive *archive, struct emlfs_archive
         }
     }
     ret->bytes_on_disk = directory_bytes(archive->path, 4);
-    ret->writable = emlfs_archive_is_writable(archive);
+    ret->writable = archive->look || emlfs_archive_is_writable(archive);
     if (!ret->writable)
         snprintf(ret->why, sizeof(ret->why), "%s",
                  archive->read_only ? "opened for reading only" : archive->failed_why);

@@ -91,5 +91,7 @@ int sums_write(const char *dir, const struct emlfs_key *check, struct emlfs_err 
 /* 0 equal or no list; EBADMSG: a file differs (err names it). */
 int sums_check(const char *dir, const struct emlfs_key *check, struct emlfs_err *err);
 int sums_remove(const char *dir);
+/* 0: dir was closed in order, and not opened since; -ENOENT. */
+int sums_there(const char *dir);
 
 #endif

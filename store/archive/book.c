@@ -131,6 +131,17 @@ int book_open(const struct book *book, struct emlfs_ledger **ret,
     return rc;
 }
 
+int book_closed(const struct book *book)
+{
+    struct book_config config;
+    int rc = book_config(book, &config);
+
+    if (rc == 0)
+        rc = emlfs_ledger_closed(&config.config);
+    emlfs_wipe(&config.config.master, sizeof(config.config.master));
+    return rc;
+}
+
 int book_close(struct emlfs_ledger *ledger, uint64_t opened, struct emlfs_err *err)
 {
     struct emlfs_buf text EMLFS_BUF_CLEANUP = EMLFS_BUF_INIT(EMLFS_CHECKPOINT_MAX_BYTES);

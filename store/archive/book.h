@@ -33,6 +33,8 @@ int book_make(const struct book *book, const struct book_begin *begin, struct em
 /* *ret NULL and 0: there is none. ret_opened may be NULL. */
 int book_open(const struct book *book, struct emlfs_ledger **ret,
               struct emlfs_ledger_opened *ret_opened, struct emlfs_err *err);
+/* 0: as an orderly close left it, as far as emlfs_ledger_closed looks. Its errors; -ENOENT. */
+int book_closed(const struct book *book);
 /* Signs a checkpoint when the ledger has more than opened records. NULL is fine. */
 int book_close(struct emlfs_ledger *ledger, uint64_t opened, struct emlfs_err *err);
 /* What the first record says; *ret zero when it is another. */

@@ -88,8 +88,8 @@ int folder_row_get(struct emlfs_archive *archive, struct emlfs_folder_id id, str
     return rc == 0 && ret->flags & FOLDER_REMOVED ? -ENOENT : rc;
 }
 
-int emlfs_archive_folder_get(struct emlfs_archive *archive, struct emlfs_folder_id id,
-                             struct emlfs_folder *ret, struct emlfs_err *err)
+int emlfs_archive_folder_named(struct emlfs_archive *archive, struct emlfs_folder_id id,
+                               struct emlfs_folder *ret, struct emlfs_err *err)
 {
     struct folder_row row;
     int rc = folder_row_get(archive, id, &row, err);
@@ -102,6 +102,16 @@ int emlfs_archive_folder_get(struct emlfs_archive *archive, struct emlfs_folder_
                                  .created_ns = row.created_ns,
                                  .mtime_ns = row.created_ns};
     memcpy(ret->name, row.name, sizeof(ret->name));
+    return 0;
+}
+
+int emlfs_archive_folder_get(struct emlfs_archive *archive, struct emlfs_folder_id id,
+                             struct emlfs_folder *ret, struct emlfs_err *err)
+{
+    int rc = emlfs_archive_folder_named(archive, id, ret, err);
+
+    if (rc < 0)
+        return rc;
     rc = stat_add(archive->master, key_u32(MASTER_FOLDER_TIME, id.v), ret);
     for (unsigned i = 0; i < atomic_load(&archive->stores_n) && rc == 0; i++) {
         struct store *store = archive_shown(archive, (uint16_t)(i + 1));

@@ -32,6 +32,7 @@ struct emlfs_archive {
     struct archive_identity identity;
     struct emlfs_clock clock;
     bool read_only;
+    bool look; /* I-OPEN-2 */
     unsigned workers;
     struct emlfs_catalog *master;
     /*
@@ -92,6 +93,8 @@ struct store *archive_current(struct emlfs_archive *archive);
 struct store *archive_shown(struct emlfs_archive *archive, uint16_t no);
 void archive_fail(struct emlfs_archive *archive, const struct emlfs_err *err);
 int archive_writable(struct emlfs_archive *archive, struct emlfs_err *err);
+/* Under write_lock: as archive_writable, for a record alone; a look opens the ledger for it. */
+int archive_recordable(struct emlfs_archive *archive, struct emlfs_err *err);
 void archive_notify(struct emlfs_archive *archive, const uint32_t *folders, unsigned n);
 /* feed.c: behind a commit. */
 void archive_wake_watchers(struct emlfs_archive *archive);

@@ -256,3 +256,11 @@ int sums_remove(const char *dir)
         rc = -errno;
     return rc;
 }
+
+int sums_there(const char *dir)
+{
+    char path[EMLFS_PATH_MAX_BYTES];
+    int rc = sums_path(dir, path);
+
+    return rc == 0 && access(path, F_OK) < 0 ? -errno : rc;
+}

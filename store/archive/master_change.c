@@ -27,7 +27,7 @@ uint64_t emlfs_archive_generation(struct emlfs_archive *archive)
 static int record_append(struct emlfs_archive *archive, const struct emlfs_ledger_record *record,
                          struct emlfs_err *err)
 {
-    int rc = archive_writable(archive, err);
+    int rc = archive_recordable(archive, err);
 
     if (rc == 0)
         rc = emlfs_ledger_append(archive->ledger, record, 1, NULL, err);

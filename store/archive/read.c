@@ -16,6 +16,7 @@
 #define CACHE_SLOTS 64u
 #define POOL 4u
 #define BUFFER_KEEP_BYTES (2u << 20)
+#define TIGHT_FROM_BYTES (8u << 20)
 #define BUFFER_WORTH_BYTES (64u << 10) /* a smaller one is as quickly made */
 #define WHOLE_MAX_BYTES (1u << 20)
 #define FIRST_WANT_BYTES (16u << 10) /* holds most meta parts, or the first block of the frame */
@@ -402,7 +403,10 @@ static int cached_fill(const struct wanted *wanted, const struct emlfs_record *r
     return rc;
 }
 
-/* Of a block that only its meta part was wanted of, keep no more: many fit into the cache then. */
+/*
+ * Of a block that only its meta part was wanted of, keep no more: many fit into the cache then. Not
+ * worth a copy in fresh memory for a cache that is small whatever is in it.
+ */
 static int cached_tighten(struct block_cache *cache, struct cached *cached)
 {
     struct emlfs_buf tight = EMLFS_BUF_INIT(EMLFS_RECORD_PLAIN_MAX_BYTES);
@@ -433,7 +437,7 @@ static int block_load(struct block_cache *cache, const struct wanted *wanted, st
         cached->plain_len = record.plain_len;
         cached->meta_only = wanted->meta_only && !wanted->whole;
         rc = cached_fill(wanted, &record, cached, err);
-        if (rc == 0 && cached->meta_only)
+        if (rc == 0 && cached->meta_only && cache->max_bytes >= TIGHT_FROM_BYTES)
             rc = cached_tighten(cache, cached);
     }
     record_give(cache, &record);

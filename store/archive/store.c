@@ -18,6 +18,7 @@ static int catalog_open(struct store *store, const struct store_opening *opening
         .dir = path,
         .key = store->rows.keys.rows,
         .create = opening->create,
+        .look = opening->look,
         .paranoid = true,
         .cache_bytes = CATALOG_CACHE_BYTES,
         .write_buffer_bytes = CATALOG_WRITE_BUFFER_BYTES,
@@ -26,7 +27,7 @@ static int catalog_open(struct store *store, const struct store_opening *opening
                              : path_join(path, sizeof(path), store->dir.path, store->subdir);
 
     if (rc == 0)
-        rc = sums_remove(path);
+        rc = opening->look ? sums_there(path) : sums_remove(path);
     if (rc < 0)
         return emlfs_err_sys(err, -rc, MODULE, "%s", store->dir.path);
     return emlfs_catalog_open(&config, &store->rows.catalog, err);
@@ -58,6 +59,7 @@ int store_open(const struct store_opening *opening, struct store **ret, struct e
         store->dev = (uint64_t)st.st_dev;
         store->ino = (uint64_t)st.st_ino;
     }
+    store->look = opening->look;
     store->rows.no = opening->dir->no;
     snprintf(store->subdir, sizeof(store->subdir), "%s",
              opening->subdir ? opening->subdir : "catalog");
@@ -83,7 +85,8 @@ int store_close(struct store *store, const struct archive_keys *keys, struct eml
         return 0;
     if (store->rows.catalog) {
         emlfs_catalog_close(store->rows.catalog);
-        if (keys && path_join(path, sizeof(path), store->dir.path, store->subdir) == 0)
+        if (keys && !store->look &&
+            path_join(path, sizeof(path), store->dir.path, store->subdir) == 0)
             rc = sums_write(path, &keys->check, err);
     }
     if (store->packs)
@@ -167,7 +170,7 @@ static int dict_read(struct store *store, uint32_t id, struct emlfs_dict **ret,
     if (rc == 0)
         rc = emlfs_record_plain(&record, NULL, record.plain_len, &value, err);
     if (rc == 0)
-        rc = emlfs_dict_new(emlfs_buf_view(&value), 9, ret);
+        rc = emlfs_dict_take(&value, 9, ret);
     emlfs_record_free(&record);
     if (rc == 0 && emlfs_dict_id(*ret) != id) {
         emlfs_dict_free(*ret);

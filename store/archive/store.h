@@ -13,6 +13,7 @@ struct store {
     struct store_dir dir;
     char subdir[32];
     uint64_t dev, ino; /* of the directory that was opened */
+    bool look;
     struct emlfs_packs *packs;
     struct emlfs_pack_end last_end; /* how the last pack ends, known after replay */
     pthread_mutex_t dict_lock;
@@ -25,9 +26,10 @@ struct store_opening {
     const char *subdir; /* of the catalogue; NULL: "catalog" */
     const char *parent; /* of subdir; NULL: the store's directory */
     bool create;
+    bool look; /* nothing on disk is changed; -ENOENT when it was not closed in order */
 };
 int store_open(const struct store_opening *opening, struct store **ret, struct emlfs_err *err);
-/* Closes the catalogue and writes its file list. */
+/* Closes the catalogue and writes its file list, but for one that was only looked into. */
 int store_close(struct store *store, const struct archive_keys *keys, struct emlfs_err *err);
 int store_mark(struct store *store, struct mark_row *ret, struct emlfs_err *err);
 /* Up to where the packs are in the rows: ahead of a mark that was kept, for reading only. */

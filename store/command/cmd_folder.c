@@ -169,7 +169,7 @@ int emlfs_folder_path(struct emlfs_archive *archive, struct emlfs_folder_id id,
     for (unsigned depth = 0; r == 0 && id.v != 0 && depth < DEPTH_MAX; depth++) {
         struct emlfs_folder folder;
 
-        r = emlfs_archive_folder_get(archive, id, &folder, err);
+        r = emlfs_archive_folder_named(archive, id, &folder, err);
         if (r < 0)
             break;
         emlfs_buf_clear(&rest);

@@ -331,6 +331,16 @@ static bool up_to_date(struct emlfs_index *index)
     return current;
 }
 
+bool emlfs_index_is_current(struct emlfs_index *index)
+{
+    bool current;
+
+    index_work_take(index);
+    current = up_to_date(index);
+    index_work_leave(index);
+    return current;
+}
+
 static int catch_up_on_threads(struct follower *self, const struct emlfs_progress *progress,
                                struct emlfs_err *err)
 {
@@ -350,16 +360,18 @@ int emlfs_index_catch_up(struct emlfs_index *index, const struct emlfs_progress 
 {
     struct follower self = {.index = index};
     unsigned failures = 0;
-    int rc = indexing_allowed(index, err);
+    bool current;
+    int rc = 0;
 
-    if (rc < 0)
-        return rc;
     if (index->follower)
         return ask_follower(index, progress, err);
     index_work_take(index);
-    if (!up_to_date(index))
+    current = up_to_date(index);
+    if (!current)
+        rc = indexing_allowed(index, err);
+    if (rc == 0 && !current)
         rc = catch_up_on_threads(&self, progress, err);
-    if (rc == 0)
+    if (rc == 0 && indexing_allowed(index, NULL) == 0)
         merge_all(index, progress ? progress->cancel : NULL, &failures);
     index_work_leave(index);
     return rc == -ECANCELED ? emlfs_err_set(err, ECANCELED, MODULE, "cancelled") : rc;

@@ -164,15 +164,12 @@ int emlfs_index_open(const struct emlfs_index_options *options, struct emlfs_ind
                      struct emlfs_err *err)
 {
     struct emlfs_index *index = index_new(options);
-    struct emlfs_archive_status status = {0};
     int rc = index ? cache_open(CACHE_BYTES, &index->cache) : -ENOMEM;
 
     if (rc < 0)
         emlfs_err_set(err, ENOMEM, MODULE, "out of memory");
-    if (rc == 0)
-        rc = emlfs_archive_get_status(options->archive, &status, err);
     if (rc == 0) {
-        index->writable = status.writable;
+        index->writable = emlfs_archive_is_writable(options->archive);
         rc = index_refresh(index, err);
     }
     if (rc == 0) {
@@ -199,12 +196,13 @@ int emlfs_index_close(struct emlfs_index *index, struct emlfs_err *err)
     emlfs_archive_unwatch(index->options.archive, commit_seen, index);
     follower_stop(index);
     for (unsigned i = 0; (shelf = index_shelf(index, i)); i++) {
-        if (index->writable && index->options.extractor) {
-            /* What is damaged must not be taken for whole by those who open it next. */
-            int one = atomic_load(&shelf->damaged) ? shelf_drop(shelf, rc == 0 ? err : NULL)
-                                                   : shelf_flush(shelf, rc == 0 ? err : NULL);
-            rc = rc < 0 ? rc : one;
-        }
+        int one = 0;
+        /* What is damaged must not be taken for whole by those who open it next. */
+        if (index->options.extractor && atomic_load(&shelf->damaged))
+            one = shelf_drop(shelf, rc == 0 ? err : NULL);
+        else if (index->writable && index->options.extractor)
+            one = shelf_flush(shelf, rc == 0 ? err : NULL);
+        rc = rc < 0 ? rc : one;
     }
     index_free(index);
     return rc;

@@ -289,6 +289,37 @@ class Index(SearchTest):
         self.assertEqual(self.subjects("--limit", 1, "size:>0"), ["Late arrival"])
 
 
+    def state(self, *without):
+        """Every file of the archive: its inode, size and time of change."""
+        found = {}
+        for folder, _, names in os.walk(self.archive):
+            for name in names:
+                path = os.path.join(folder, name)
+                where = os.path.relpath(path, self.archive)
+                if where.split(os.sep)[0] not in without:
+                    info = os.lstat(path)
+                    found[where] = (info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns)
+        return found
+
+    def test_reading_changes_nothing(self):
+        identity = json.loads(self.emlfs("search", "--json", "--limit", 1,
+                                         "subject:first").stdout)["id"]
+        before = self.state("ledger", "lock")
+        ledger = self.state()["ledger/mark"]
+        for argv in (["search", "size:>0"], ["search list"], ["index status"], ["status"],
+                     ["user list"], ["user show", "anna"], ["folder list"], ["message show", identity],
+                     ["message get", identity], ["policy list"], ["hold list"], ["store list"],
+                     ["privilege list"], ["compliance show"], ["compliance auditor list"],
+                     ["compliance audit show"]):
+            self.emlfs(*argv)
+            self.assertEqual(self.state("ledger", "lock"), before, argv)
+        # This account administers the archive, so what it looked for was recorded.
+        self.assertNotEqual(self.state()["ledger/mark"], ledger)
+        self.emlfs("import", "--user", "anna", self.source)
+        self.assertNotEqual(self.state("ledger", "lock"), before)
+        self.emlfs("verify")
+
+
 class Interrupted(SearchTest):
     def test_import(self):
         """Ctrl-C while mail comes in and is indexed: what was archived is found afterwards."""

@@ -573,12 +573,24 @@ static void test_read_only(void **state)
     atomic_store(&seam.fault, FAULT_NO_ROOM);
     engine_index_open(engine);
     ask_all(engine);
-    assert_int_equal(emlfs_index_catch_up(engine->index, NULL, NULL), -EROFS);
+    assert_true(emlfs_index_is_current(engine->index));
+    must(emlfs_index_catch_up(engine->index, NULL, NULL));
     assert_int_equal(emlfs_index_follow(engine->index, NULL), -EROFS);
     assert_int_equal(emlfs_index_reset(engine->index, 0, NULL), -EROFS);
     engine_index_close(engine);
     atomic_store(&seam.fault, FAULT_NONE);
     assert_int_equal(seam.steps, 0);
+    life_close(engine->life);
+    life_open(engine->life);
+    life_begin(engine->life, "more");
+    life_put_mail(engine->life, (struct emlfs_folder_id){1}, USER, 161);
+    life_end(engine->life, true);
+    life_close(engine->life);
+    must(emlfs_archive_open(&options, &engine->life->archive, NULL));
+    engine_index_open(engine);
+    assert_false(emlfs_index_is_current(engine->index));
+    assert_int_equal(emlfs_index_catch_up(engine->index, NULL, NULL), -EROFS);
+    engine_index_close(engine);
 }
 
 int main(void)
