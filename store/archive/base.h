@@ -91,5 +91,7 @@ int sums_write(const char *dir, const struct emlfs_key *check, struct emlfs_err 
 /* 0 equal or no list; EBADMSG: a file differs (err names it). */
 int sums_check(const char *dir, const struct emlfs_key *check, struct emlfs_err *err);
 int sums_remove(const char *dir);
+/* Each file of the spool that was damaged and is kept: one line, with its name. EIO, EACCES. */
+int spool_aside_each(const char *archive, void (*found)(void *arg, const char *text), void *arg);
 
 #endif
