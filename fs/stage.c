@@ -272,10 +272,14 @@ static void numbers_leave(struct staged *s)
 /* The last reference went: nobody else knows of s. */
 static void staged_free(struct staged *s)
 {
-    staged_drop_content(s);
+    struct fs_stage *stage = s->stage;
+    bool back = staged_drop_content(s);
+
     pthread_mutex_destroy(&s->lock);
     free(s->name);
     free(s);
+    if (back)
+        stage_settle(stage); /* G3 */
 }
 
 void staged_put(struct staged *s)

@@ -34,8 +34,11 @@ static struct staged *name_take(struct staged *s)
     return was;
 }
 
-/* The file's lock is held; returns who had the name, which is the caller's to put. */
-static struct staged *archived(struct staged *s, const struct emlfs_drop_item *item)
+/*
+ * The file's lock is held; returns who had the name, which is the caller's to put. *ret_back: a
+ * power cut may bring the file back.
+ */
+static struct staged *archived(struct staged *s, const struct emlfs_drop_item *item, bool *ret_back)
 {
     struct staged *was;
     bool keep;
@@ -54,7 +57,7 @@ static struct staged *archived(struct staged *s, const struct emlfs_drop_item *i
     if (keep)
         staged_retire(s);
     else
-        staged_drop_content(s);
+        *ret_back = staged_drop_content(s);
     return was;
 }
 
@@ -81,14 +84,15 @@ static void not_archived(struct staged *s, const struct emlfs_drop_item *item)
         stage_told(s->stage, s, "is not archived yet", &item->err);
 }
 
-/* Puts the queue's reference. */
-static void finish(struct staged *s, const struct emlfs_drop_item *item)
+/* Puts the queue's reference. True: the spool is to be settled. */
+static bool finish(struct staged *s, const struct emlfs_drop_item *item)
 {
     struct staged *was = NULL;
+    bool back = false;
 
     pthread_mutex_lock(&s->lock);
     if (item->code == 0)
-        was = archived(s, item);
+        was = archived(s, item, &back);
     else
         not_archived(s, item);
     staged_rest(s);
@@ -96,6 +100,7 @@ static void finish(struct staged *s, const struct emlfs_drop_item *item)
     if (was)
         staged_replaced(was);
     staged_put(s);
+    return back;
 }
 
 /* ---- batches */
@@ -123,6 +128,7 @@ static void work_once(struct fs_stage *stage)
 {
     struct emlfs_err err = {.code = 0};
     unsigned n = batch_take(stage);
+    bool back = false;
 
     if (n == 0)
         return;
@@ -133,7 +139,9 @@ static void work_once(struct fs_stage *stage)
     }
     (void)stage->options.archive_items(stage->options.drop, stage->items, n, &err);
     for (unsigned i = 0; i < n; i++)
-        finish(stage->batch[i], &stage->items[i]);
+        back = finish(stage->batch[i], &stage->items[i]) || back;
+    if (back)
+        stage_settle(stage); /* once for all: archived again, they would be found to be there */
 }
 
 bool fs_stage_work(struct fs_stage *stage)

@@ -116,13 +116,14 @@ static int file_make(struct staged *s, struct emlfs_err *err)
     return 0;
 }
 
-void staged_drop_content(struct staged *s)
+bool staged_drop_content(struct staged *s)
 {
     struct emlfs_err err = {.code = 0};
+    bool back = s->synced && !s->retired;
     int rc = 0;
 
     if (!s->spool_number)
-        return;
+        return false;
     rc = staged_reopen(s, &err);
     if (rc == 0) {
         rc = emlfs_spool_file_remove(s->file, &err);
@@ -134,6 +135,15 @@ void staged_drop_content(struct staged *s)
     s->spool_number = 0;
     s->synced = false;
     spooled_set(s, false);
+    return back;
+}
+
+void stage_settle(struct fs_stage *stage)
+{
+    struct emlfs_err err = {.code = 0};
+
+    if (emlfs_spool_settle(stage->spool, &err) < 0 && stage->options.told)
+        stage->options.told(stage->options.told_arg, err.text);
 }
 
 static int content_sync(struct staged *s, const struct fs_stage_at *at, bool retired,
@@ -322,7 +332,8 @@ static int content_truncate(struct staged *s, uint64_t size, struct emlfs_err *e
         s->kind = EMLFS_DROP_UNDECIDED;
         s->flush_rc = 0;
         if (s->refused)
-            staged_drop_content(s);
+            (void)staged_drop_content(
+                s); /* an older state may come back: nothing newer is synced */
         s->refused = 0;
     }
     if (size == (uint64_t)s->st.st_size && (size == 0) == !s->spool_number)
@@ -616,7 +627,7 @@ void fs_stage_release(struct fs_stage_handle *handle)
     if (settle)
         staged_settle(s);
     if (sealed)
-        staged_drop_content(s);
+        (void)staged_drop_content(s); /* retired */
     staged_rest(s);
     pthread_mutex_unlock(&s->lock);
     staged_put(s);

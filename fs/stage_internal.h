@@ -19,7 +19,8 @@
  * G2  The spool file of a staged file goes with the staged file; only fs_stage_free lets go of the
  *     one without the other.
  * G3  What will not be archived, but was synced once, is marked so in the spool before its name
- *     goes: a crash must not bring it back.
+ *     goes: a crash must not bring it back. Where nobody has it open its spool file is removed
+ *     instead, and the removal settled before the call that did it returns.
  */
 
 #define STAGE_NUMBERS 16384u /* buckets */
@@ -149,8 +150,13 @@ int staged_resync(struct staged *s, const struct fs_stage_at *at, struct emlfs_e
 void staged_settle(struct staged *s);
 /* G3 */
 void staged_retire(struct staged *s);
-/* Its content goes, it is in the archive. */
-void staged_drop_content(struct staged *s);
+/*
+ * Its content goes: it is in the archive, or nobody wants it. True: a power cut may bring it back
+ * until stage_settle.
+ */
+bool staged_drop_content(struct staged *s);
+/* What was dropped stays so. Without locks but work. */
+void stage_settle(struct fs_stage *stage);
 /* Close the spool file while nobody needs it: it costs 64 KiB. */
 void staged_rest(struct staged *s);
 /* G3; the caller has a reference of its own. */

@@ -75,7 +75,9 @@ int emlfs_spool_file_sync(struct emlfs_spool_file *file, struct emlfs_err *err);
 void emlfs_spool_file_close(struct emlfs_spool_file *file);
 /* Free, and put the file aside as a damaged one: nobody understands what is in it. */
 void emlfs_spool_file_set_aside(struct emlfs_spool_file *file, struct emlfs_spool_lost *lost);
-/* Remove and free. Not durable by itself: after a power cut it may be there again. */
+/* Remove and free. Not durable by itself: until _settle a power cut may bring it back. */
 int emlfs_spool_file_remove(struct emlfs_spool_file *file, struct emlfs_err *err);
+/* What was removed before this call stays removed. EIO: it may come back after a power cut. */
+int emlfs_spool_settle(struct emlfs_spool *spool, struct emlfs_err *err);
 
 #endif

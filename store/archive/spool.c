@@ -138,6 +138,14 @@ void emlfs_spool_close(struct emlfs_spool *spool)
         spool_unref(spool);
 }
 
+int emlfs_spool_settle(struct emlfs_spool *spool, struct emlfs_err *err)
+{
+    return emlfs_os_sync_dir(spool->dir) < 0
+               ? emlfs_err_set(err, EIO, MODULE,
+                               "what was removed from the spool may come back after a power cut")
+               : 0;
+}
+
 static int file_create(struct emlfs_spool *spool, uint64_t number, struct emlfs_span meta,
                        struct emlfs_spool_file **ret)
 {
