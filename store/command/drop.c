@@ -100,9 +100,11 @@ static int kind_check(const struct emlfs_drop_item *item, enum emlfs_drop_kind *
 static int quota_check(struct emlfs_drop *drop, const struct emlfs_drop_item *item,
                        struct emlfs_err *err)
 {
-    uint64_t quota = emlfs_rules_quota(drop->rules, item->user), used = 0;
-    int r = quota ? emlfs_archive_usage(drop->archive, item->user, &used, err) : 0;
+    uint64_t quota, used = 0;
+    int r = emlfs_rules_quota(drop->rules, item->user, &quota, err);
 
+    if (r == 0 && quota)
+        r = emlfs_archive_usage(drop->archive, item->user, &used, err);
     if (r < 0 || quota == 0 || (used <= quota && item->size_bytes <= quota - used))
         return r;
     return emlfs_err_set(err, EDQUOT, "drop",
@@ -174,11 +176,12 @@ static int64_t drop_arrival(void *arg)
     return emlfs_rules_arrival_ns(drop->rules);
 }
 
-static uint64_t drop_quota(void *arg, struct emlfs_user_id user)
+static int drop_quota(void *arg, struct emlfs_user_id user, uint64_t *ret_bytes,
+                      struct emlfs_err *err)
 {
     struct emlfs_drop *drop = arg;
 
-    return emlfs_rules_quota(drop->rules, user);
+    return emlfs_rules_quota(drop->rules, user, ret_bytes, err);
 }
 
 static int ingest_begin(struct emlfs_drop *drop, const struct emlfs_subject *subject,
