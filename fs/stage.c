@@ -174,6 +174,18 @@ static struct stage_folder *names_leave(struct staged *s)
     return f;
 }
 
+uint64_t stage_charge(struct staged *s, struct emlfs_user_id user, uint64_t bytes)
+{
+    uint64_t others;
+
+    s->stage->charged[s->charged_to.v] -= s->charged;
+    others = s->stage->charged[user.v];
+    s->charged_to = user;
+    s->charged = bytes;
+    s->stage->charged[user.v] += bytes;
+    return others;
+}
+
 void stage_unname(struct staged *s)
 {
     struct fs_stage *stage = s->stage;
@@ -183,6 +195,7 @@ void stage_unname(struct staged *s)
     if (!f->first)
         folder_drop(stage, f);
     s->named = false;
+    (void)stage_charge(s, s->user, 0);
     atomic_fetch_sub(&stage->named, 1);
     while (u->uid != s->uid)
         u = u->next;
@@ -267,6 +280,7 @@ static void numbers_leave(struct staged *s)
         at = &(*at)->number_next;
     *at = s->number_next;
     s->stage->files--;
+    (void)stage_charge(s, s->user, 0); /* also what was flushed while its name went */
 }
 
 /* The last reference went: nobody else knows of s. */

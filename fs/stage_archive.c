@@ -46,6 +46,7 @@ static struct staged *archived(struct staged *s, const struct emlfs_drop_item *i
     pthread_mutex_lock(&s->stage->lock);
     was = name_take(s);
     s->state = STAGED_ARCHIVED;
+    (void)stage_charge(s, s->user, 0);
     s->moving = NULL;
     s->code = 0;
     s->id.v = item->kind == EMLFS_DROP_MBOX ? 0 : item->id.v;

@@ -355,17 +355,44 @@ static int content_truncate(struct staged *s, uint64_t size, struct emlfs_err *e
 
 /* ---- flushing and settling */
 
+struct charge {
+    struct emlfs_user_id user;
+    uint64_t bytes;
+};
+
+/* *ret_before (NULL: not wanted): what it was. */
+static uint64_t charge(struct staged *s, struct charge to, struct charge *ret_before)
+{
+    uint64_t others;
+
+    pthread_mutex_lock(&s->stage->lock);
+    if (ret_before)
+        *ret_before = (struct charge){s->charged_to, s->charged};
+    others = stage_charge(s, to.user, to.bytes);
+    pthread_mutex_unlock(&s->stage->lock);
+    return others;
+}
+
+/* G4 */
 static int content_check(struct staged *s, const struct fs_stage_at *at, struct emlfs_err *err)
 {
     struct emlfs_drop_item item;
+    struct charge before;
+    int rc;
 
-    if (!is_judged(at ? at->name : s->name))
+    if (!is_judged(at ? at->name : s->name)) {
+        (void)charge(s, (struct charge){s->user, 0}, NULL);
         return 0;
+    }
     if (s->high < (uint64_t)s->st.st_size)
         return emlfs_err_set(err, EOPNOTSUPP, "stage", "its end was never written");
     staged_item(s, at, &item);
     item.pread = content_pread;
-    return s->stage->options.check(s->stage->options.drop, &item, err);
+    item.waiting_bytes = charge(s, (struct charge){item.user, item.size_bytes}, &before);
+    rc = s->stage->options.check(s->stage->options.drop, &item, err);
+    if (rc < 0)
+        (void)charge(s, at ? before : (struct charge){s->user, 0}, NULL); /* R1; C3 */
+    return rc;
 }
 
 int staged_flush(struct staged *s, const struct fs_stage_at *at, struct emlfs_err *err)
@@ -377,6 +404,7 @@ int staged_flush(struct staged *s, const struct fs_stage_at *at, struct emlfs_er
     if (s->st.st_size == 0 || !s->spool_number ||
         emlfs_name_is_discarded(at ? at->name : s->name)) {
         rc = s->synced && s->spool_number ? content_sync(s, at, false, err) : 0;
+        (void)charge(s, (struct charge){s->user, 0}, NULL);
         s->flush_rc = rc;
         return rc;
     }
@@ -654,6 +682,7 @@ static void content_revert(struct staged *s)
     s->high = emlfs_spool_file_size(s->file);
     s->dirty = s->meta_stale = false;
     s->flush_rc = 0;
+    (void)charge(s, (struct charge){s->user, s->high}, NULL);
 }
 
 void fs_stage_abandon(struct fs_stage_handle *handle)

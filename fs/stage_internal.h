@@ -21,6 +21,8 @@
  * G3  What will not be archived, but was synced once, is marked so in the spool before its name
  *     goes: a crash must not bring it back. Where nobody has it open its spool file is removed
  *     instead, and the removal settled before the call that did it returns.
+ * G4  What waits for a user archive is counted with each file that passed its check, before the
+ *     check: so of two that are checked at a time the second knows of the first.
  */
 
 #define STAGE_NUMBERS 16384u /* buckets */
@@ -57,7 +59,9 @@ struct staged {
     const struct fs_stage_at *moving; /* archiving for a rename: where to */
     int code;                         /* of the last attempt to archive */
     struct emlfs_err err;
-    bool spooled; /* it has a spool file, for what reads it */
+    bool spooled;     /* it has a spool file, for what reads it */
+    uint64_t charged; /* bytes of it that are to be archived, as far as they were checked ... */
+    struct emlfs_user_id charged_to; /* ... by this user */
     struct stat st;
     /* Under lock. */
     pthread_mutex_t lock;
@@ -98,6 +102,7 @@ struct fs_stage {
     bool woken;
     unsigned files;
     uint64_t last_number, last_position;
+    uint64_t charged[UINT16_MAX + 1]; /* by user: of all its files; most pages are never touched */
     struct staged *queue, **queue_end;
     struct emlfs_drop_item items[STAGE_BATCH]; /* under work, as the next */
     struct staged *batch[STAGE_BATCH];
@@ -133,6 +138,8 @@ int stage_add(struct fs_stage *stage, const struct emlfs_subject *subject,
 void stage_unname(struct staged *s);
 /* False: no memory. */
 bool stage_rename_to(struct staged *s, const struct fs_stage_at *to);
+/* bytes are to be archived for user, who may be another than before; what others are already. */
+uint64_t stage_charge(struct staged *s, struct emlfs_user_id user, uint64_t bytes);
 void stage_enqueue(struct staged *s);
 void stage_dequeue(struct staged *s);
 

@@ -121,6 +121,7 @@ static int recover_one(struct fs_stage *stage, struct emlfs_spool_file *file,
     pthread_mutex_unlock(&s->lock);
     pthread_mutex_lock(&stage->lock);
     s->spooled = true;
+    (void)stage_charge(s, s->user, s->high); /* G4: it was checked by whoever took it */
     s->st.st_mode = S_IFREG | meta.mode;
     s->st.st_size = (off_t)emlfs_spool_file_size(file);
     s->st.st_blocks = (s->st.st_size + 511) / 512;

@@ -96,7 +96,10 @@ static int kind_check(const struct emlfs_drop_item *item, enum emlfs_drop_kind *
     return 0;
 }
 
-/* By what the file has; what of it is there already is not known yet. */
+/*
+ * By what the files have: what of them is there already is not known yet, and what is just being
+ * archived may count twice.
+ */
 static int quota_check(struct emlfs_drop *drop, const struct emlfs_drop_item *item,
                        struct emlfs_err *err)
 {
@@ -105,11 +108,17 @@ static int quota_check(struct emlfs_drop *drop, const struct emlfs_drop_item *it
 
     if (r == 0 && quota)
         r = emlfs_archive_usage(drop->archive, item->user, &used, err);
-    if (r < 0 || quota == 0 || (used <= quota && item->size_bytes <= quota - used))
+    if (r < 0 || quota == 0)
         return r;
+    uint64_t room = used < quota ? quota - used : 0;
+    room = item->waiting_bytes < room ? room - item->waiting_bytes : 0;
+    if (used <= quota && item->size_bytes <= room)
+        return 0;
     return emlfs_err_set(err, EDQUOT, "drop",
-                         "the user archive holds %llu of %llu bytes: %llu more are over its quota",
+                         "the user archive holds %llu of %llu bytes, and %llu are waiting: %llu "
+                         "more are over its quota",
                          (unsigned long long)used, (unsigned long long)quota,
+                         (unsigned long long)item->waiting_bytes,
                          (unsigned long long)item->size_bytes);
 }
 

@@ -602,6 +602,12 @@ static void test_quota(void **state)
     assert_int_equal(usage(t), 0);
     quota_set(t, 2 * each + 5);
     OK(emlfs_drop_check(drop, &items[0], NULL));
+    items[0].waiting_bytes = each + 5; /* of others */
+    OK(emlfs_drop_check(drop, &items[0], NULL));
+    items[0].waiting_bytes = each + 6;
+    assert_int_equal(emlfs_drop_check(drop, &items[0], NULL), -EDQUOT);
+    items[0].waiting_bytes = UINT64_MAX;
+    assert_int_equal(emlfs_drop_check(drop, &items[0], NULL), -EDQUOT);
     OK(emlfs_drop_archive(drop, items, 4, NULL));
     assert_int_equal(items[0].code, 0);
     assert_int_equal(items[1].code, 0);

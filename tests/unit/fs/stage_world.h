@@ -32,6 +32,7 @@ struct world {
     struct kept *kept;
     size_t kept_n, kept_cap;
     int check_rc, archive_rc; /* what the next ones answer */
+    uint64_t room;            /* what each user archive takes yet; 0: anything */
     unsigned batches, told;
 };
 
@@ -73,6 +74,8 @@ static inline int world_check(void *arg, const struct emlfs_drop_item *item, str
     free(data);
     if (foreign)
         return emlfs_err_set(err, EOPNOTSUPP, "test", "no mail");
+    if (w->room && item->waiting_bytes + item->size_bytes > w->room)
+        return emlfs_err_set(err, EDQUOT, "test", "no room");
     return w->check_rc < 0 ? emlfs_err_set(err, -w->check_rc, "test", "as told") : 0;
 }
 

@@ -614,6 +614,58 @@ static void test_refused_at_flush(void **state)
     assert_empty(w);
 }
 
+/* Each fits alone: what waits is counted, whether it is open, closed, or was left by a crash. */
+static void test_room(void **state)
+{
+    struct world *w = *state;
+    struct fs_stage_handle *first = make(w, ALICE, "1.eml"), *second = make(w, BOB, "2.eml"), *more;
+    const struct fs_stage_move away = {
+        .folder = {FOLDER_A}, .name = "5.eml", .to = {{2}, {FOLDER_B}, "5.eml"}};
+    struct fs_stage_sealed sealed;
+
+    w->room = sizeof(mail) + 10;
+    OK(put(first, mail, 0));
+    OK(put(second, mail, 0));
+    OK(flush(first));
+    OK(flush(first));
+    assert_int_equal(flush(second), -EDQUOT);
+    OK(put(first, mail, 0)); /* itself it does not stand in the way of */
+    OK(flush(first));
+    fs_stage_release(second); /* C3 */
+    fs_stage_release(first);
+
+    more = make(w, ALICE, "3.eml");
+    OK(put(more, mail, 0));
+    assert_int_equal(flush(more), -EDQUOT); /* the first is queued */
+    OK(unlink_of(w, ALICE, "1.eml"));
+    OK(flush(more));
+    fs_stage_release(more);
+    world_crash(w);
+    more = make(w, ALICE, "4.eml");
+    OK(put(more, mail, 0));
+    assert_int_equal(flush(more), -EDQUOT); /* the third is, after a crash */
+    world_drain(w);
+    OK(flush(more)); /* and is counted by the archive now */
+    OK(unlink_of(w, ALICE, "4.eml"));
+    fs_stage_release(more);
+
+    copy(w, ALICE, "t.tmp", mail); /* waits for its name, and counts */
+    more = make(w, ALICE, "5.eml");
+    OK(put(more, mail, 0));
+    assert_int_equal(flush(more), -EDQUOT);
+    OK(unlink_of(w, ALICE, "t.tmp"));
+    OK(flush(more));
+
+    OK(fs_stage_rename(w->stage, ALICE, &away, &sealed, NULL)); /* counts where it goes */
+    second = make(w, ALICE, "6.eml");
+    OK(put(second, mail, 0));
+    OK(flush(second));
+    fs_stage_release(second);
+    fs_stage_release(more);
+    world_drain(w);
+    assert_int_equal(w->stage->charged[1] + w->stage->charged[2], 0);
+}
+
 static void test_litter(void **state)
 {
     struct world *w = *state;
@@ -748,6 +800,7 @@ int main(void)
         CASE(test_truncate_fails),
         CASE(test_recover_long),
         CASE(test_refused_at_flush),
+        CASE(test_room),
         CASE(test_litter),
         CASE(test_begin_anew),
         CASE(test_two_of_one_name),
