@@ -189,7 +189,6 @@ uint64_t stage_charge(struct staged *s, struct emlfs_user_id user, uint64_t byte
 void stage_unname(struct staged *s)
 {
     struct fs_stage *stage = s->stage;
-    struct stage_uid *u = stage->uids;
     struct stage_folder *f = names_leave(s);
 
     if (!f->first)
@@ -197,10 +196,7 @@ void stage_unname(struct staged *s)
     s->named = false;
     (void)stage_charge(s, s->user, 0);
     atomic_fetch_sub(&stage->named, 1);
-    while (u->uid != s->uid)
-        u = u->next;
-    if (--u->n == 0)
-        uid_drop(stage, u);
+    s->owner->n--;
 }
 
 bool stage_rename_to(struct staged *s, const struct fs_stage_at *to)
@@ -289,6 +285,11 @@ static void staged_free(struct staged *s)
     struct fs_stage *stage = s->stage;
     bool back = staged_drop_content(s);
 
+    pthread_mutex_lock(&stage->lock);
+    s->owner->slots -= s->slotted;
+    if (--s->owner->files == 0)
+        uid_drop(stage, s->owner);
+    pthread_mutex_unlock(&stage->lock);
     pthread_mutex_destroy(&s->lock);
     free(s->name);
     free(s);
@@ -421,6 +422,8 @@ static int table_enter(struct fs_stage *stage, struct staged *s)
         return -ENOMEM;
     }
     u->n++;
+    u->files++;
+    s->owner = u;
     s->number = ++stage->last_number;
     s->st.st_ino = FS_STAGE_TAG | s->number;
     bucket = &stage->numbers[s->number % STAGE_NUMBERS];
@@ -622,6 +625,8 @@ void fs_stage_free(struct fs_stage *stage)
                 stage_unname(s);
             staged_leave(s);
         }
+    while (stage->uids)
+        uid_drop(stage, stage->uids);
     emlfs_spool_close(stage->spool);
     pthread_cond_destroy(&stage->wake);
     pthread_mutex_destroy(&stage->lock);

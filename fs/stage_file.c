@@ -93,19 +93,46 @@ static void spooled_set(struct staged *s, bool spooled)
     pthread_mutex_unlock(&s->stage->lock);
 }
 
+/* Its spool file is open from now on for who has it open; that is counted, by uid. */
+static int slot_take(struct staged *s, struct emlfs_err *err)
+{
+    struct fs_stage *stage = s->stage;
+    bool mine;
+
+    if (s->slotted)
+        return 0;
+    pthread_mutex_lock(&stage->lock);
+    mine = s->owner->slots < stage->options.open_max / 2;
+    if (mine)
+        s->owner->slots++;
+    pthread_mutex_unlock(&stage->lock);
+    s->slotted = mine;
+    return mine ? 0
+                : emlfs_err_set(err, EMFILE, "stage",
+                                "too many files of this account are open that are not archived");
+}
+
+static int slot_find(struct staged *s, struct emlfs_err *err)
+{
+    if (!s->file && atomic_load(&s->stage->spool_files) >= s->stage->options.open_max)
+        return emlfs_err_set(err, ENFILE, "stage", "too many files are open for writing");
+    return slot_take(s, err);
+}
+
 /* There is a spool file, and it is open. */
 static int file_make(struct staged *s, struct emlfs_err *err)
 {
     EMLFS_BUF_CLEANUP struct emlfs_buf meta = EMLFS_BUF_INIT(EMLFS_SPOOL_META_MAX_BYTES);
     int rc;
 
+    rc = slot_find(s, err);
+    if (rc < 0)
+        return rc;
     if (s->spool_number)
         return staged_reopen(s, err);
     rc = meta_of(s, NULL, false, &meta);
     if (rc < 0)
         return emlfs_err_sys(err, -rc, "stage", "a name");
-    if (atomic_load(&s->stage->spool_files) >= s->stage->options.open_max)
-        return emlfs_err_set(err, ENFILE, "stage", "too many files are open for writing");
     rc = emlfs_spool_create(s->stage->spool, emlfs_buf_view(&meta), &s->file, err);
     if (rc < 0)
         return rc == -E2BIG ? -ENOSPC : rc;
@@ -188,7 +215,11 @@ void staged_rest(struct staged *s)
 
     pthread_mutex_lock(&stage->lock);
     idle = s->opens == 0 && s->state != STAGED_ARCHIVING;
-    if (s->state == STAGED_QUEUED && atomic_load(&stage->spool_files) < stage->options.open_max / 2)
+    if (s->opens == 0) {
+        s->owner->slots -= s->slotted;
+        s->slotted = false;
+    }
+    if (s->state == STAGED_QUEUED && atomic_load(&stage->spool_files) < stage->options.open_max / 8)
         idle = false; /* it is read soon */
     pthread_mutex_unlock(&stage->lock);
     if (!idle || !s->file || s->dirty || s->meta_stale || !s->synced)
@@ -312,10 +343,13 @@ ssize_t fs_stage_pread(struct fs_stage_handle *handle, void *data, size_t len, u
                        struct emlfs_err *err)
 {
     struct staged *s = handle->file;
-    ssize_t n;
+    ssize_t n = 0;
 
     pthread_mutex_lock(&s->lock);
-    n = content_pread(s, data, len, offset, err);
+    if (s->spool_number)
+        n = slot_find(s, err);
+    if (n == 0)
+        n = content_pread(s, data, len, offset, err);
     pthread_mutex_unlock(&s->lock);
     return n;
 }

@@ -44,6 +44,7 @@ struct staged {
     gid_t gid;
     /* Under stage->lock; user, folder, name, st are changed with the file's lock, too. */
     unsigned refs, opens, writers;
+    struct stage_uid *owner;
     enum staged_state state;
     bool named;
     struct emlfs_user_id user;
@@ -75,6 +76,7 @@ struct staged {
     bool meta_stale;               /* the spool says other attributes or another name */
     bool synced;                   /* a crash leaves it in the spool */
     bool retired;                  /* there, and not to be taken up */
+    bool slotted;                  /* its spool file is open for who has it open */
     int flush_rc;                  /* what the last flush said */
 };
 
@@ -87,7 +89,9 @@ struct stage_folder {
 
 struct stage_uid {
     uid_t uid;
-    unsigned n;
+    unsigned n;     /* files that are named */
+    unsigned files; /* all of them */
+    unsigned slots; /* that are slotted */
     struct stage_uid *next;
 };
 

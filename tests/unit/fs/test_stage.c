@@ -5,6 +5,7 @@
 
 #define ALICE 3001u
 #define BOB 3002u
+#define CAROL 3003u
 
 static const char mail[] = "From: a@example.org\r\nSubject: one\r\n\r\nbody\r\n";
 static const char foreign[] = "\x89PNG\r\n\x1a\n and what belongs to a picture";
@@ -764,15 +765,54 @@ static void test_limits(void **state)
     world_pass(w, FS_STAGE_EMPTY_NS);
     for (unsigned i = 0; i < 100; i++) {
         (void)snprintf(name, sizeof(name), "%u", i);
-        many[i] = make(w, ALICE, name);
+        many[i] = make(w, i < 50 ? ALICE : BOB, name);
         OK(put(many[i], "F", 0));
     }
-    handle = make(w, BOB, "m");
+    handle = make(w, CAROL, "m");
     assert_int_equal(put(handle, mail, 0), -ENFILE);
     fs_stage_release(handle);
     for (unsigned i = 0; i < 100; i++)
         fs_stage_release(many[i]);
     assert_empty(w);
+}
+
+/* No uid has more than half of the spool's files open, by writing or by reading. */
+static void test_share(void **state)
+{
+    const struct stat wanted = {.st_size = 20};
+    const struct fs_stage_set set = {.asked = &wanted, .mask = FS_STAGE_SET_SIZE};
+    struct fs_stage_handle *many[51], *handle;
+    struct world *w = *state;
+    struct emlfs_err err = {.code = 0};
+    struct stat st;
+    char name[32], byte;
+
+    for (unsigned i = 0; i < 51; i++) {
+        (void)snprintf(name, sizeof(name), "%u.tmp", i);
+        copy(w, ALICE, name, mail); /* one by one there may be any number */
+    }
+    for (unsigned i = 0; i < 51; i++) {
+        (void)snprintf(name, sizeof(name), "%u.tmp", i);
+        OK(open_of(w, ALICE, name, i % 2 ? O_RDONLY : O_WRONLY, &many[i]));
+        int rc = i % 2 ? (int)fs_stage_pread(many[i], &byte, 1, 0, &err) - 1 : put(many[i], "F", 0);
+        assert_int_equal(rc, i < 50 ? 0 : -EMFILE);
+    }
+    handle = make(w, ALICE, "more.tmp");
+    assert_int_equal(put(handle, mail, 0), -EMFILE);
+    fs_stage_release(handle);
+    copy(w, BOB, "m.eml", mail); /* others do not hear of it */
+    world_drain(w);
+    assert_true(is_kept(w, BOB, mail));
+    fs_stage_release(many[0]);
+    copy(w, ALICE, "again.tmp", mail);
+    for (unsigned i = 1; i < 51; i++)
+        fs_stage_release(many[i]);
+    for (unsigned i = 0; i < 120; i++) { /* nor by a size that is set by name */
+        OK(look(w, ALICE, "again.tmp", &st));
+        OK(fs_stage_setattr(w->stage, ALICE, st.st_ino, &set, &st, &err));
+    }
+    for (const struct stage_uid *u = w->stage->uids; u; u = u->next)
+        assert_int_equal(u->slots, 0);
 }
 
 int main(void)
@@ -806,6 +846,7 @@ int main(void)
         CASE(test_two_of_one_name),
         CASE(test_crash),
         CASE(test_limits),
+        CASE(test_share),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
