@@ -3,6 +3,7 @@
  * Archiving what is complete: the queue is taken in batches, so that many small files share a
  * commit. What cannot be archived stays, is tried again, and is its owner's to remove.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -62,6 +63,34 @@ static struct staged *archived(struct staged *s, const struct emlfs_drop_item *i
     return was;
 }
 
+/*
+ * What became of the mail in an mbox: nobody hears of part of it by an errno. The name is what its
+ * owner finds it by, and comes from them: err.h makes it fit for a log. The file's lock is held.
+ */
+static void tell_mbox(struct staged *s, const struct emlfs_drop_item *item)
+{
+    const struct emlfs_ingest_totals *totals = &item->totals;
+    const uint64_t counted = totals->archived + totals->duplicates + totals->rejected;
+    struct emlfs_err line = {.code = 0};
+    char open[64] = "";
+
+    if (!s->stage->options.told)
+        return;
+    if (item->expected > counted)
+        (void)snprintf(open, sizeof(open), " + %llu not come to",
+                       (unsigned long long)(item->expected - counted));
+    emlfs_err_set(&line, EIO, "stage",
+                  "mbox %.100s of uid %u in folder %u%s: %llu expected = %llu stored + %llu "
+                  "duplicate + %llu rejected%s; %s%.140s",
+                  item->name, (unsigned)s->uid, (unsigned)s->folder.v,
+                  item->code == 0 ? "" : " is not archived yet", (unsigned long long)item->expected,
+                  (unsigned long long)totals->archived, (unsigned long long)totals->duplicates,
+                  (unsigned long long)totals->rejected, open,
+                  item->rejected.code ? "the first rejected: " : "",
+                  item->rejected.code ? item->rejected.text : item->err.text);
+    s->stage->options.told(s->stage->options.told_arg, line.text);
+}
+
 /* The file's lock is held. */
 static void not_archived(struct staged *s, const struct emlfs_drop_item *item)
 {
@@ -81,7 +110,9 @@ static void not_archived(struct staged *s, const struct emlfs_drop_item *item)
         s->retry_ns = stage_now(s->stage) + s->backoff_ns;
     }
     pthread_mutex_unlock(&s->stage->lock);
-    if (tell)
+    if (tell && item->kind == EMLFS_DROP_MBOX)
+        tell_mbox(s, item);
+    else if (tell)
         stage_told(s->stage, s, "is not archived yet", &item->err);
 }
 
@@ -92,6 +123,8 @@ static bool finish(struct staged *s, const struct emlfs_drop_item *item)
     bool back = false;
 
     pthread_mutex_lock(&s->lock);
+    if (item->code == 0 && item->kind == EMLFS_DROP_MBOX && item->totals.rejected)
+        tell_mbox(s, item);
     if (item->code == 0)
         was = archived(s, item, &back);
     else

@@ -57,6 +57,10 @@ struct emlfs_drop_item {
     enum emlfs_drop_kind kind;
     struct emlfs_msg_id id; /* of a message, new or not; of an mbox 0 */
     struct emlfs_ingest_totals totals;
+    /* Of an mbox: what was found in it, archived + duplicates + rejected if it was read and put to
+     * its end; and why the first that was rejected was (code 0: none). */
+    uint64_t expected;
+    struct emlfs_err rejected;
 };
 /*
  * Could it be archived as it is? size_bytes and the bytes are looked at, nothing is parsed.

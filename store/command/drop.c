@@ -170,6 +170,8 @@ static void drop_done(void *arg, struct emlfs_ingest_item *item)
     totals->new_entries += item->verdict == EMLFS_INGEST_DUPLICATE && item->new_entry;
     if (item->verdict != EMLFS_INGEST_REJECTED && dropped->kind == EMLFS_DROP_MESSAGE)
         dropped->id = item->id;
+    if (item->verdict == EMLFS_INGEST_REJECTED && dropped->rejected.code == 0)
+        dropped->rejected = item->err;
     if (item->verdict == EMLFS_INGEST_REJECTED && dropped->code == 0) {
         dropped->code = item->err.code ? -item->err.code : -EIO;
         dropped->err = item->err;
@@ -321,6 +323,8 @@ int emlfs_drop_archive(struct emlfs_drop *drop, struct emlfs_drop_item *items, u
         items[i].kind = EMLFS_DROP_UNDECIDED;
         items[i].id.v = 0;
         items[i].totals = (struct emlfs_ingest_totals){0};
+        items[i].expected = 0;
+        items[i].rejected = (struct emlfs_err){0};
         if (all)
             all[i].item = &items[i];
     }

@@ -398,6 +398,11 @@ static void test_mbox(void **state)
             assert_int_equal(item.id.v, 0);
             assert_int_equal(item.totals.archived, round ? 0 : mboxes[i].archived);
             assert_int_equal(item.totals.rejected, mboxes[i].rejected);
+            assert_int_equal(item.expected,
+                             item.totals.archived + item.totals.duplicates + item.totals.rejected);
+            assert_int_equal(item.rejected.code != 0, mboxes[i].rejected > 0);
+            if (mboxes[i].rejected)
+                assert_non_null(strstr(item.rejected.text, "without a message"));
             entries += item.totals.archived;
             assert_int_equal(entries_in(t, t->alice.archive), entries);
         }
@@ -654,6 +659,8 @@ static void test_quota_mbox(void **state)
     OK(emlfs_drop_archive(drop, &item, 1, NULL));
     assert_int_equal(item.code, -EDQUOT);
     assert_int_equal(item.totals.archived + item.totals.rejected, 256);
+    assert_int_equal(item.expected, 256);
+    assert_int_equal(item.rejected.code, EDQUOT);
     assert_true(usage(t) <= 512u << 10 && usage(t) > (512u << 10) - 4096);
     emlfs_drop_free(drop);
 }

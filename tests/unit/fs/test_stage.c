@@ -408,6 +408,38 @@ static void test_mbox(void **state)
 }
 
 /* What reads it may go on while it is archived, and removed. */
+/* What of an mbox is not archived no errno says. */
+static void test_mbox_rejected(void **state)
+{
+    struct world *w = *state;
+    unsigned told = w->told;
+
+    w->mbox.expected = 12;
+    w->mbox.totals = (struct emlfs_ingest_totals){.archived = 10, .duplicates = 2};
+    copy(w, ALICE, "all.mbox", mbox);
+    world_drain(w);
+    assert_int_equal(w->told, told);
+    w->mbox.totals = (struct emlfs_ingest_totals){.archived = 9, .duplicates = 2, .rejected = 1};
+    emlfs_err_set(&w->mbox.rejected, EILSEQ, "test", "mbox:77: half a message");
+    copy(w, ALICE, "old\x1b mail.mbox", mbox);
+    world_drain(w);
+    assert_int_equal(w->told, told + 1);
+    assert_non_null(strstr(w->text, "mail.mbox of uid 3001"));
+    assert_null(strchr(w->text, '\x1b'));
+    assert_non_null(strstr(w->text,
+                           "12 expected = 9 stored + 2 duplicate + 1 rejected; the first rejected: "
+                           "mbox:77: half a message"));
+
+    w->archive_rc = -EDQUOT;
+    w->mbox.totals = (struct emlfs_ingest_totals){.archived = 4, .rejected = 5};
+    copy(w, ALICE, "half.mbox", mbox);
+    world_drain(w);
+    assert_int_equal(w->told, told + 2);
+    assert_non_null(strstr(w->text, "half.mbox of uid 3001 in folder 7 is not archived yet: 12 "
+                                    "expected = 4 stored + 0 duplicate + 5 rejected + 3 not"));
+    w->archive_rc = 0;
+}
+
 static void test_read_on(void **state)
 {
     struct world *w = *state;
@@ -832,6 +864,7 @@ int main(void)
         CASE(test_rename_fails),
         CASE(test_grace),
         CASE(test_mbox),
+        CASE(test_mbox_rejected),
         CASE(test_read_on),
         CASE(test_later),
         CASE(test_given_up),
