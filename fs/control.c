@@ -20,6 +20,7 @@
 #include "emlfs/base/os.h"
 
 #define SESSIONS_MAX 64u
+#define SESSIONS_UID_MAX 8u /* of one account other than root, and than this process's */
 #define LISTEN_POLL_MS 1000
 #define SEND_SEC 30    /* a client that reads nothing for so long is given up */
 #define REQUEST_SEC 10 /* and one that asks nothing */
@@ -88,14 +89,29 @@ static int session_new(struct emlfs_control *control, int fd, struct control_ses
     return 0;
 }
 
-/* Tell a client that is turned away, if it can be told without waiting. */
-static void connection_refuse(int fd, int code)
+/* EAGAIN: no session is left, or none for this account. */
+static int session_room(const struct emlfs_control *control, uid_t uid, struct emlfs_err *err)
 {
-    struct emlfs_err err = {0};
+    unsigned mine = 0;
 
-    emlfs_err_sys(&err, code, "control", "too many connections");
+    if (control->count >= SESSIONS_MAX)
+        return emlfs_err_set(err, EAGAIN, "control",
+                             "%u commands are running already: try again later", SESSIONS_MAX);
+    for (const struct control_session *s = control->sessions; s; s = s->next)
+        mine += s->subject.uid == uid;
+    if (uid == 0 || uid == geteuid() || mine < SESSIONS_UID_MAX)
+        return 0;
+    return emlfs_err_set(err, EAGAIN, "control",
+                         "%u commands of this account are running already: try again later", mine);
+}
 
-    struct json_object *result = emlfs_wire_result(code, &err);
+/* Tell a client that is turned away, if it can be told without waiting. */
+static void connection_refuse(int fd, int code, struct emlfs_err *err)
+{
+    if (err->code == 0)
+        emlfs_err_sys(err, code, "control", "no connection");
+
+    struct json_object *result = emlfs_wire_result(code, err);
 
     if (result && fcntl(fd, F_SETFL, O_NONBLOCK) == 0)
         (void)emlfs_wire_send_json(fd, EMLFS_FRAME_RESULT, result);
@@ -105,13 +121,16 @@ static void connection_refuse(int fd, int code)
 static void connection_take(struct emlfs_control *control, int fd)
 {
     struct control_session *session = NULL;
-    int r = control->count < SESSIONS_MAX ? session_new(control, fd, &session) : -EAGAIN;
+    struct emlfs_err err = {0};
+    int r = session_new(control, fd, &session);
 
+    if (r == 0)
+        r = session_room(control, session->subject.uid, &err);
     if (r == 0)
         r = -pthread_create(&session->thread, NULL, control_session_main, session);
     if (r < 0) {
         free(session);
-        connection_refuse(fd, -r);
+        connection_refuse(fd, -r, &err);
         close(fd);
         return;
     }

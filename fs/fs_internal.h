@@ -99,12 +99,10 @@ void fs_xattr_remove(fuse_req_t req, fuse_ino_t node, const char *name);
 
 /*
  * Files that are being written: fs_staged.c. One stage serves all mounts of an archive. _start:
- * NULL where the archive takes nothing, or it cannot be had (that is logged). _run: from now on
- * what is complete is archived beside the requests. _stop: behind the last request, before the
- * rules are closed; archives what is complete if it ran. NULL is allowed.
+ * NULL where the archive takes nothing, or it cannot be had (that is logged). _stop: behind the
+ * last request, before the rules are closed; archives what is complete. NULL is allowed.
  */
 struct fs_staging *fs_staging_start(const struct fs *fs);
-void fs_staging_run(struct fs_staging *staging);
 void fs_staging_stop(struct fs_staging *staging);
 /* Behind the last request of a mount: what it had open is open no longer. */
 void fs_staged_end(struct fs *fs);

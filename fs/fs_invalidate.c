@@ -11,7 +11,9 @@
  *     to others the names of the user archives are named, and with each goes all that is below it.
  * I4  What left a folder is found in the change feed, for a notice names the folder only. The name
  *     is taken away where it is still known (moved, or filed elsewhere too); that a message is gone
- *     the kernel hears in any case, for it asks for the attributes of what it still names.
+ *     the kernel hears in any case, for it asks for the attributes of what it still names. A name
+ *     that was moved is taken away where it is now, too: in another user archive the message is
+ *     another node, and the kernel moved the old one.
  * I5  The names that user archives had are remembered: a command gives one another name, and only
  *     the old one tells the kernel what to forget. Other folders are renamed through the mount.
  */
@@ -238,7 +240,7 @@ static void invalidate_filing(struct fs_invalidate *inv, const struct emlfs_chan
 
     if (emlfs_archive_folder_get(inv->archive, change->folder, &folder, NULL) < 0)
         return;
-    if (change->kind == EMLFS_CHANGE_UNFILED &&
+    if ((change->kind == EMLFS_CHANGE_UNFILED || change->kind == EMLFS_CHANGE_MOVED) &&
         emlfs_archive_entry_of(inv->archive, folder.user, change->first, &entry, NULL) == 0)
         (void)fuse_lowlevel_notify_inval_entry(inv->session, folder_node(inv, folder.id),
                                                entry.name, strlen(entry.name));

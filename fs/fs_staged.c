@@ -507,20 +507,11 @@ static int staging_open(struct fs_staging *staging, const struct fs *fs, struct 
     if (rc < 0)
         return rc;
     options.drop = staging->drop;
-    return fs_stage_new(&options, &staging->stage, err);
-}
-
-void fs_staging_run(struct fs_staging *staging)
-{
-    int rc;
-
-    if (!staging)
-        return;
-    rc = pthread_create(&staging->thread, NULL, staging_run, staging);
+    rc = fs_stage_new(&options, &staging->stage, err);
+    if (rc == 0)
+        rc = -pthread_create(&staging->thread, NULL, staging_run, staging);
     staging->running = rc == 0;
-    if (rc != 0)
-        fs_log_text(staging->log, LOG_ERR, "what is written into the mount waits: %s",
-                    strerror(rc));
+    return rc;
 }
 
 struct fs_staging *fs_staging_start(const struct fs *fs)

@@ -420,6 +420,29 @@ static int server_open(struct server *server, struct emlfs_err *err)
     return server_rules(server, err);
 }
 
+__attribute__((format(printf, 2, 0))) static void fuse_log_to_syslog(enum fuse_log_level level,
+                                                                     const char *fmt, va_list args)
+{
+    vsyslog((int)level, fmt, args);
+}
+
+/*
+ * Let go of the terminal: from here on messages go to syslog. Before anything that starts workers,
+ * which may keep the standard error they are given.
+ */
+static void leave_terminal(void)
+{
+    int fd = open("/dev/null", O_RDWR);
+
+    fuse_set_log_func(fuse_log_to_syslog);
+    if (fd < 0)
+        return;
+    for (int std = 0; std <= 2; std++)
+        (void)dup2(fd, std);
+    if (fd > 2)
+        (void)close(fd);
+}
+
 static int server_first(struct server *server, struct emlfs_err *err)
 {
     const struct mount_session_start start = {
@@ -439,6 +462,9 @@ static int server_first(struct server *server, struct emlfs_err *err)
         past_drop(server->job);
         return rc;
     }
+    if (!server->job->foreground)
+        leave_terminal();
+    server->shared.staging = fs_staging_start(&server->shared);
     rc = mount_session_new(&start, &session, err);
     server->job->fd = -1;
     server->job->past = NULL;
@@ -492,7 +518,6 @@ static int server_start(struct server *server, struct emlfs_err *err)
     server->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
     if (server->wake_fd < 0 || server->signal_fd < 0)
         return emlfs_err_sys(err, errno, "mount", "eventfd");
-    server->shared.staging = fs_staging_start(&server->shared);
     rc = server_first(server, err);
     return rc < 0 ? rc : server_threads(server, err);
 }
@@ -643,35 +668,11 @@ static void harden_process(void)
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
 }
 
-__attribute__((format(printf, 2, 0))) static void fuse_log_to_syslog(enum fuse_log_level level,
-                                                                     const char *fmt, va_list args)
-{
-    vsyslog((int)level, fmt, args);
-}
-
-/* Let go of the terminal: from here on messages go to syslog. */
-static void leave_terminal(void)
-{
-    int fd = open("/dev/null", O_RDWR);
-
-    fuse_set_log_func(fuse_log_to_syslog);
-    if (fd < 0)
-        return;
-    for (int std = 0; std <= 2; std++)
-        (void)dup2(fd, std);
-    if (fd > 2)
-        (void)close(fd);
-}
-
 static int server_run(struct server *server)
 {
     struct mount_job *job = server->job;
     struct emlfs_err err = {.code = 0};
 
-    if (!job->foreground)
-        leave_terminal();
-    fs_staging_run(
-        server->shared.staging); /* now, as its workers keep the terminal they are given */
     if (mount_report(job, MOUNT_OK, &err))
         server_wait(server);
     if (server_close(server, &err) < 0) {

@@ -174,20 +174,29 @@ static struct stage_folder *names_leave(struct staged *s)
     return f;
 }
 
+uint64_t stage_charge(struct staged *s, struct emlfs_user_id user, uint64_t bytes)
+{
+    uint64_t others;
+
+    s->stage->charged[s->charged_to.v] -= s->charged;
+    others = s->stage->charged[user.v];
+    s->charged_to = user;
+    s->charged = bytes;
+    s->stage->charged[user.v] += bytes;
+    return others;
+}
+
 void stage_unname(struct staged *s)
 {
     struct fs_stage *stage = s->stage;
-    struct stage_uid *u = stage->uids;
     struct stage_folder *f = names_leave(s);
 
     if (!f->first)
         folder_drop(stage, f);
     s->named = false;
+    (void)stage_charge(s, s->user, 0);
     atomic_fetch_sub(&stage->named, 1);
-    while (u->uid != s->uid)
-        u = u->next;
-    if (--u->n == 0)
-        uid_drop(stage, u);
+    s->owner->n--;
 }
 
 bool stage_rename_to(struct staged *s, const struct fs_stage_at *to)
@@ -267,15 +276,25 @@ static void numbers_leave(struct staged *s)
         at = &(*at)->number_next;
     *at = s->number_next;
     s->stage->files--;
+    (void)stage_charge(s, s->user, 0); /* also what was flushed while its name went */
 }
 
 /* The last reference went: nobody else knows of s. */
 static void staged_free(struct staged *s)
 {
-    staged_drop_content(s);
+    struct fs_stage *stage = s->stage;
+    bool back = staged_drop_content(s);
+
+    pthread_mutex_lock(&stage->lock);
+    s->owner->slots -= s->slotted;
+    if (--s->owner->files == 0)
+        uid_drop(stage, s->owner);
+    pthread_mutex_unlock(&stage->lock);
     pthread_mutex_destroy(&s->lock);
     free(s->name);
     free(s);
+    if (back)
+        stage_settle(stage); /* G3 */
 }
 
 void staged_put(struct staged *s)
@@ -403,6 +422,8 @@ static int table_enter(struct fs_stage *stage, struct staged *s)
         return -ENOMEM;
     }
     u->n++;
+    u->files++;
+    s->owner = u;
     s->number = ++stage->last_number;
     s->st.st_ino = FS_STAGE_TAG | s->number;
     bucket = &stage->numbers[s->number % STAGE_NUMBERS];
@@ -604,6 +625,8 @@ void fs_stage_free(struct fs_stage *stage)
                 stage_unname(s);
             staged_leave(s);
         }
+    while (stage->uids)
+        uid_drop(stage, stage->uids);
     emlfs_spool_close(stage->spool);
     pthread_cond_destroy(&stage->wake);
     pthread_mutex_destroy(&stage->lock);

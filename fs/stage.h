@@ -36,7 +36,9 @@ struct fs_stage_handle; /* one open of a staged file */
 
 #define FS_STAGE_FILES_MAX 65536u /* there at once; what is in grace gives way */
 #define FS_STAGE_UID_MAX 32768u   /* of one uid */
-#define FS_STAGE_OPEN_MAX 256u    /* that are being written: a descriptor and 64 KiB each */
+#define FS_STAGE_OPEN_MAX                                                                          \
+    256u /* that are being written: a descriptor and 64 KiB each; half                             \
+          * of them may be one uid's */
 
 #define FS_STAGE_NS_PER_SEC INT64_C(1000000000)
 #define FS_STAGE_GRACE_NS (60 * FS_STAGE_NS_PER_SEC)
@@ -133,7 +135,10 @@ void fs_stage_handle_stat(struct fs_stage_handle *handle, struct stat *ret);
 bool fs_stage_handle_sealed(struct fs_stage_handle *handle, struct fs_stage_sealed *ret);
 ssize_t fs_stage_pread(struct fs_stage_handle *handle, void *data, size_t len, uint64_t offset,
                        struct emlfs_err *err);
-/* EOPNOTSUPP: what begins so is no mail; and anything behind that, until it is truncated to 0. */
+/*
+ * EOPNOTSUPP: what begins so is no mail. EMFILE: the uid has its share of files open, ENFILE: all
+ * are (also from _pread). And anything behind these, until it is truncated to 0.
+ */
 int fs_stage_pwrite(struct fs_stage_handle *handle, struct emlfs_span data, uint64_t offset,
                     struct emlfs_err *err);
 /*

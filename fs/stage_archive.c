@@ -3,6 +3,7 @@
  * Archiving what is complete: the queue is taken in batches, so that many small files share a
  * commit. What cannot be archived stays, is tried again, and is its owner's to remove.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -34,8 +35,11 @@ static struct staged *name_take(struct staged *s)
     return was;
 }
 
-/* The file's lock is held; returns who had the name, which is the caller's to put. */
-static struct staged *archived(struct staged *s, const struct emlfs_drop_item *item)
+/*
+ * The file's lock is held; returns who had the name, which is the caller's to put. *ret_back: a
+ * power cut may bring the file back.
+ */
+static struct staged *archived(struct staged *s, const struct emlfs_drop_item *item, bool *ret_back)
 {
     struct staged *was;
     bool keep;
@@ -43,6 +47,7 @@ static struct staged *archived(struct staged *s, const struct emlfs_drop_item *i
     pthread_mutex_lock(&s->stage->lock);
     was = name_take(s);
     s->state = STAGED_ARCHIVED;
+    (void)stage_charge(s, s->user, 0);
     s->moving = NULL;
     s->code = 0;
     s->id.v = item->kind == EMLFS_DROP_MBOX ? 0 : item->id.v;
@@ -54,8 +59,36 @@ static struct staged *archived(struct staged *s, const struct emlfs_drop_item *i
     if (keep)
         staged_retire(s);
     else
-        staged_drop_content(s);
+        *ret_back = staged_drop_content(s);
     return was;
+}
+
+/*
+ * What became of the mail in an mbox: nobody hears of part of it by an errno. The name is what its
+ * owner finds it by, and comes from them: err.h makes it fit for a log. The file's lock is held.
+ */
+static void tell_mbox(struct staged *s, const struct emlfs_drop_item *item)
+{
+    const struct emlfs_ingest_totals *totals = &item->totals;
+    const uint64_t counted = totals->archived + totals->duplicates + totals->rejected;
+    struct emlfs_err line = {.code = 0};
+    char open[64] = "";
+
+    if (!s->stage->options.told)
+        return;
+    if (item->expected > counted)
+        (void)snprintf(open, sizeof(open), " + %llu not come to",
+                       (unsigned long long)(item->expected - counted));
+    emlfs_err_set(&line, EIO, "stage",
+                  "mbox %.100s of uid %u in folder %u%s: %llu expected = %llu stored + %llu "
+                  "duplicate + %llu rejected%s; %s%.140s",
+                  item->name, (unsigned)s->uid, (unsigned)s->folder.v,
+                  item->code == 0 ? "" : " is not archived yet", (unsigned long long)item->expected,
+                  (unsigned long long)totals->archived, (unsigned long long)totals->duplicates,
+                  (unsigned long long)totals->rejected, open,
+                  item->rejected.code ? "the first rejected: " : "",
+                  item->rejected.code ? item->rejected.text : item->err.text);
+    s->stage->options.told(s->stage->options.told_arg, line.text);
 }
 
 /* The file's lock is held. */
@@ -77,18 +110,23 @@ static void not_archived(struct staged *s, const struct emlfs_drop_item *item)
         s->retry_ns = stage_now(s->stage) + s->backoff_ns;
     }
     pthread_mutex_unlock(&s->stage->lock);
-    if (tell)
+    if (tell && item->kind == EMLFS_DROP_MBOX)
+        tell_mbox(s, item);
+    else if (tell)
         stage_told(s->stage, s, "is not archived yet", &item->err);
 }
 
-/* Puts the queue's reference. */
-static void finish(struct staged *s, const struct emlfs_drop_item *item)
+/* Puts the queue's reference. True: the spool is to be settled. */
+static bool finish(struct staged *s, const struct emlfs_drop_item *item)
 {
     struct staged *was = NULL;
+    bool back = false;
 
     pthread_mutex_lock(&s->lock);
+    if (item->code == 0 && item->kind == EMLFS_DROP_MBOX && item->totals.rejected)
+        tell_mbox(s, item);
     if (item->code == 0)
-        was = archived(s, item);
+        was = archived(s, item, &back);
     else
         not_archived(s, item);
     staged_rest(s);
@@ -96,6 +134,7 @@ static void finish(struct staged *s, const struct emlfs_drop_item *item)
     if (was)
         staged_replaced(was);
     staged_put(s);
+    return back;
 }
 
 /* ---- batches */
@@ -123,6 +162,7 @@ static void work_once(struct fs_stage *stage)
 {
     struct emlfs_err err = {.code = 0};
     unsigned n = batch_take(stage);
+    bool back = false;
 
     if (n == 0)
         return;
@@ -133,7 +173,9 @@ static void work_once(struct fs_stage *stage)
     }
     (void)stage->options.archive_items(stage->options.drop, stage->items, n, &err);
     for (unsigned i = 0; i < n; i++)
-        finish(stage->batch[i], &stage->items[i]);
+        back = finish(stage->batch[i], &stage->items[i]) || back;
+    if (back)
+        stage_settle(stage); /* once for all: archived again, they would be found to be there */
 }
 
 bool fs_stage_work(struct fs_stage *stage)

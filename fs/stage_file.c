@@ -93,19 +93,46 @@ static void spooled_set(struct staged *s, bool spooled)
     pthread_mutex_unlock(&s->stage->lock);
 }
 
+/* Its spool file is open from now on for who has it open; that is counted, by uid. */
+static int slot_take(struct staged *s, struct emlfs_err *err)
+{
+    struct fs_stage *stage = s->stage;
+    bool mine;
+
+    if (s->slotted)
+        return 0;
+    pthread_mutex_lock(&stage->lock);
+    mine = s->owner->slots < stage->options.open_max / 2;
+    if (mine)
+        s->owner->slots++;
+    pthread_mutex_unlock(&stage->lock);
+    s->slotted = mine;
+    return mine ? 0
+                : emlfs_err_set(err, EMFILE, "stage",
+                                "too many files of this account are open that are not archived");
+}
+
+static int slot_find(struct staged *s, struct emlfs_err *err)
+{
+    if (!s->file && atomic_load(&s->stage->spool_files) >= s->stage->options.open_max)
+        return emlfs_err_set(err, ENFILE, "stage", "too many files are open for writing");
+    return slot_take(s, err);
+}
+
 /* There is a spool file, and it is open. */
 static int file_make(struct staged *s, struct emlfs_err *err)
 {
     EMLFS_BUF_CLEANUP struct emlfs_buf meta = EMLFS_BUF_INIT(EMLFS_SPOOL_META_MAX_BYTES);
     int rc;
 
+    rc = slot_find(s, err);
+    if (rc < 0)
+        return rc;
     if (s->spool_number)
         return staged_reopen(s, err);
     rc = meta_of(s, NULL, false, &meta);
     if (rc < 0)
         return emlfs_err_sys(err, -rc, "stage", "a name");
-    if (atomic_load(&s->stage->spool_files) >= s->stage->options.open_max)
-        return emlfs_err_set(err, ENFILE, "stage", "too many files are open for writing");
     rc = emlfs_spool_create(s->stage->spool, emlfs_buf_view(&meta), &s->file, err);
     if (rc < 0)
         return rc == -E2BIG ? -ENOSPC : rc;
@@ -116,13 +143,14 @@ static int file_make(struct staged *s, struct emlfs_err *err)
     return 0;
 }
 
-void staged_drop_content(struct staged *s)
+bool staged_drop_content(struct staged *s)
 {
     struct emlfs_err err = {.code = 0};
+    bool back = s->synced && !s->retired;
     int rc = 0;
 
     if (!s->spool_number)
-        return;
+        return false;
     rc = staged_reopen(s, &err);
     if (rc == 0) {
         rc = emlfs_spool_file_remove(s->file, &err);
@@ -134,6 +162,15 @@ void staged_drop_content(struct staged *s)
     s->spool_number = 0;
     s->synced = false;
     spooled_set(s, false);
+    return back;
+}
+
+void stage_settle(struct fs_stage *stage)
+{
+    struct emlfs_err err = {.code = 0};
+
+    if (emlfs_spool_settle(stage->spool, &err) < 0 && stage->options.told)
+        stage->options.told(stage->options.told_arg, err.text);
 }
 
 static int content_sync(struct staged *s, const struct fs_stage_at *at, bool retired,
@@ -178,7 +215,11 @@ void staged_rest(struct staged *s)
 
     pthread_mutex_lock(&stage->lock);
     idle = s->opens == 0 && s->state != STAGED_ARCHIVING;
-    if (s->state == STAGED_QUEUED && atomic_load(&stage->spool_files) < stage->options.open_max / 2)
+    if (s->opens == 0) {
+        s->owner->slots -= s->slotted;
+        s->slotted = false;
+    }
+    if (s->state == STAGED_QUEUED && atomic_load(&stage->spool_files) < stage->options.open_max / 8)
         idle = false; /* it is read soon */
     pthread_mutex_unlock(&stage->lock);
     if (!idle || !s->file || s->dirty || s->meta_stale || !s->synced)
@@ -302,10 +343,13 @@ ssize_t fs_stage_pread(struct fs_stage_handle *handle, void *data, size_t len, u
                        struct emlfs_err *err)
 {
     struct staged *s = handle->file;
-    ssize_t n;
+    ssize_t n = 0;
 
     pthread_mutex_lock(&s->lock);
-    n = content_pread(s, data, len, offset, err);
+    if (s->spool_number)
+        n = slot_find(s, err);
+    if (n == 0)
+        n = content_pread(s, data, len, offset, err);
     pthread_mutex_unlock(&s->lock);
     return n;
 }
@@ -322,7 +366,8 @@ static int content_truncate(struct staged *s, uint64_t size, struct emlfs_err *e
         s->kind = EMLFS_DROP_UNDECIDED;
         s->flush_rc = 0;
         if (s->refused)
-            staged_drop_content(s);
+            (void)staged_drop_content(
+                s); /* an older state may come back: nothing newer is synced */
         s->refused = 0;
     }
     if (size == (uint64_t)s->st.st_size && (size == 0) == !s->spool_number)
@@ -344,17 +389,44 @@ static int content_truncate(struct staged *s, uint64_t size, struct emlfs_err *e
 
 /* ---- flushing and settling */
 
+struct charge {
+    struct emlfs_user_id user;
+    uint64_t bytes;
+};
+
+/* *ret_before (NULL: not wanted): what it was. */
+static uint64_t charge(struct staged *s, struct charge to, struct charge *ret_before)
+{
+    uint64_t others;
+
+    pthread_mutex_lock(&s->stage->lock);
+    if (ret_before)
+        *ret_before = (struct charge){s->charged_to, s->charged};
+    others = stage_charge(s, to.user, to.bytes);
+    pthread_mutex_unlock(&s->stage->lock);
+    return others;
+}
+
+/* G4 */
 static int content_check(struct staged *s, const struct fs_stage_at *at, struct emlfs_err *err)
 {
     struct emlfs_drop_item item;
+    struct charge before;
+    int rc;
 
-    if (!is_judged(at ? at->name : s->name))
+    if (!is_judged(at ? at->name : s->name)) {
+        (void)charge(s, (struct charge){s->user, 0}, NULL);
         return 0;
+    }
     if (s->high < (uint64_t)s->st.st_size)
         return emlfs_err_set(err, EOPNOTSUPP, "stage", "its end was never written");
     staged_item(s, at, &item);
     item.pread = content_pread;
-    return s->stage->options.check(s->stage->options.drop, &item, err);
+    item.waiting_bytes = charge(s, (struct charge){item.user, item.size_bytes}, &before);
+    rc = s->stage->options.check(s->stage->options.drop, &item, err);
+    if (rc < 0)
+        (void)charge(s, at ? before : (struct charge){s->user, 0}, NULL); /* R1; C3 */
+    return rc;
 }
 
 int staged_flush(struct staged *s, const struct fs_stage_at *at, struct emlfs_err *err)
@@ -366,6 +438,7 @@ int staged_flush(struct staged *s, const struct fs_stage_at *at, struct emlfs_er
     if (s->st.st_size == 0 || !s->spool_number ||
         emlfs_name_is_discarded(at ? at->name : s->name)) {
         rc = s->synced && s->spool_number ? content_sync(s, at, false, err) : 0;
+        (void)charge(s, (struct charge){s->user, 0}, NULL);
         s->flush_rc = rc;
         return rc;
     }
@@ -616,7 +689,7 @@ void fs_stage_release(struct fs_stage_handle *handle)
     if (settle)
         staged_settle(s);
     if (sealed)
-        staged_drop_content(s);
+        (void)staged_drop_content(s); /* retired */
     staged_rest(s);
     pthread_mutex_unlock(&s->lock);
     staged_put(s);
@@ -643,6 +716,7 @@ static void content_revert(struct staged *s)
     s->high = emlfs_spool_file_size(s->file);
     s->dirty = s->meta_stale = false;
     s->flush_rc = 0;
+    (void)charge(s, (struct charge){s->user, s->high}, NULL);
 }
 
 void fs_stage_abandon(struct fs_stage_handle *handle)

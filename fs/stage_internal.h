@@ -19,7 +19,10 @@
  * G2  The spool file of a staged file goes with the staged file; only fs_stage_free lets go of the
  *     one without the other.
  * G3  What will not be archived, but was synced once, is marked so in the spool before its name
- *     goes: a crash must not bring it back.
+ *     goes: a crash must not bring it back. Where nobody has it open its spool file is removed
+ *     instead, and the removal settled before the call that did it returns.
+ * G4  What waits for a user archive is counted with each file that passed its check, before the
+ *     check: so of two that are checked at a time the second knows of the first.
  */
 
 #define STAGE_NUMBERS 16384u /* buckets */
@@ -41,6 +44,7 @@ struct staged {
     gid_t gid;
     /* Under stage->lock; user, folder, name, st are changed with the file's lock, too. */
     unsigned refs, opens, writers;
+    struct stage_uid *owner;
     enum staged_state state;
     bool named;
     struct emlfs_user_id user;
@@ -56,7 +60,9 @@ struct staged {
     const struct fs_stage_at *moving; /* archiving for a rename: where to */
     int code;                         /* of the last attempt to archive */
     struct emlfs_err err;
-    bool spooled; /* it has a spool file, for what reads it */
+    bool spooled;     /* it has a spool file, for what reads it */
+    uint64_t charged; /* bytes of it that are to be archived, as far as they were checked ... */
+    struct emlfs_user_id charged_to; /* ... by this user */
     struct stat st;
     /* Under lock. */
     pthread_mutex_t lock;
@@ -70,6 +76,7 @@ struct staged {
     bool meta_stale;               /* the spool says other attributes or another name */
     bool synced;                   /* a crash leaves it in the spool */
     bool retired;                  /* there, and not to be taken up */
+    bool slotted;                  /* its spool file is open for who has it open */
     int flush_rc;                  /* what the last flush said */
 };
 
@@ -82,7 +89,9 @@ struct stage_folder {
 
 struct stage_uid {
     uid_t uid;
-    unsigned n;
+    unsigned n;     /* files that are named */
+    unsigned files; /* all of them */
+    unsigned slots; /* that are slotted */
     struct stage_uid *next;
 };
 
@@ -97,6 +106,7 @@ struct fs_stage {
     bool woken;
     unsigned files;
     uint64_t last_number, last_position;
+    uint64_t charged[UINT16_MAX + 1]; /* by user: of all its files; most pages are never touched */
     struct staged *queue, **queue_end;
     struct emlfs_drop_item items[STAGE_BATCH]; /* under work, as the next */
     struct staged *batch[STAGE_BATCH];
@@ -132,6 +142,8 @@ int stage_add(struct fs_stage *stage, const struct emlfs_subject *subject,
 void stage_unname(struct staged *s);
 /* False: no memory. */
 bool stage_rename_to(struct staged *s, const struct fs_stage_at *to);
+/* bytes are to be archived for user, who may be another than before; what others are already. */
+uint64_t stage_charge(struct staged *s, struct emlfs_user_id user, uint64_t bytes);
 void stage_enqueue(struct staged *s);
 void stage_dequeue(struct staged *s);
 
@@ -149,8 +161,13 @@ int staged_resync(struct staged *s, const struct fs_stage_at *at, struct emlfs_e
 void staged_settle(struct staged *s);
 /* G3 */
 void staged_retire(struct staged *s);
-/* Its content goes, it is in the archive. */
-void staged_drop_content(struct staged *s);
+/*
+ * Its content goes: it is in the archive, or nobody wants it. True: a power cut may bring it back
+ * until stage_settle.
+ */
+bool staged_drop_content(struct staged *s);
+/* What was dropped stays so. Without locks but work. */
+void stage_settle(struct fs_stage *stage);
 /* Close the spool file while nobody needs it: it costs 64 KiB. */
 void staged_rest(struct staged *s);
 /* G3; the caller has a reference of its own. */

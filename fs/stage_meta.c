@@ -90,7 +90,8 @@ static int recover_add(struct fs_stage *stage, struct stage_meta *meta, struct s
 }
 
 /* Takes file. */
-static int recover_one(struct fs_stage *stage, struct emlfs_spool_file *file, struct emlfs_err *err)
+static int recover_one(struct fs_stage *stage, struct emlfs_spool_file *file,
+                       struct emlfs_spool_lost *lost, struct emlfs_err *err)
 {
     struct stage_meta meta;
     struct staged *s;
@@ -100,7 +101,11 @@ static int recover_one(struct fs_stage *stage, struct emlfs_spool_file *file, st
         emlfs_spool_file_close(file); /* of a newer version, which will know it */
         return 0;
     }
-    if (rc < 0 || meta.retired || emlfs_spool_file_size(file) == 0)
+    if (rc < 0) {
+        emlfs_spool_file_set_aside(file, lost);
+        return 0;
+    }
+    if (meta.retired || emlfs_spool_file_size(file) == 0)
         return emlfs_spool_file_remove(file, err);
     rc = recover_add(stage, &meta, &s, err);
     if (rc < 0) {
@@ -116,6 +121,7 @@ static int recover_one(struct fs_stage *stage, struct emlfs_spool_file *file, st
     pthread_mutex_unlock(&s->lock);
     pthread_mutex_lock(&stage->lock);
     s->spooled = true;
+    (void)stage_charge(s, s->user, s->high); /* G4: it was checked by whoever took it */
     s->st.st_mode = S_IFREG | meta.mode;
     s->st.st_size = (off_t)emlfs_spool_file_size(file);
     s->st.st_blocks = (s->st.st_size + 511) / 512;
@@ -132,7 +138,8 @@ static int recover_one(struct fs_stage *stage, struct emlfs_spool_file *file, st
 int stage_recover(struct fs_stage *stage, struct emlfs_err *err)
 {
     struct emlfs_spool_file *file;
-    uint64_t after = 0, lost = 0;
+    struct emlfs_spool_lost lost = {.told = stage->options.told, .arg = stage->options.told_arg};
+    uint64_t after = 0;
     int rc;
 
     for (;;) {
@@ -140,12 +147,9 @@ int stage_recover(struct fs_stage *stage, struct emlfs_err *err)
         if (rc < 0)
             break;
         after = emlfs_spool_file_number(file);
-        rc = recover_one(stage, file, err);
+        rc = recover_one(stage, file, &lost, err);
         if (rc < 0)
             break;
     }
-    if (lost && stage->options.told)
-        stage->options.told(stage->options.told_arg,
-                            "files that were being written cannot be read any more");
     return rc == -ENOENT ? 0 : rc;
 }

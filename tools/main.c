@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <fcntl.h>
 #include <locale.h>
 #include <signal.h>
 #include <unistd.h>
@@ -121,6 +122,18 @@ static int usage_complain(const struct emlfs_cli *cli, const struct emlfs_err *e
     return EMLFS_EXIT_USAGE;
 }
 
+/*
+ * What was closed by the caller is taken, so that no file of the archive becomes standard error;
+ * the wrong way round, so that using it still fails.
+ */
+static int standard_take(void)
+{
+    for (int std = 0; std <= 2; std++)
+        if (fcntl(std, F_GETFD) < 0 && open("/dev/null", std == 0 ? O_WRONLY : O_RDONLY) != std)
+            return -1;
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     struct emlfs_err err = {0};
@@ -129,6 +142,8 @@ int main(int argc, char **argv)
 
     if (argc > 0 && strcmp(argv[0], "emlfs-worker") == 0)
         return emlfs_worker_main();
+    if (standard_take() < 0)
+        return EMLFS_EXIT_SYSTEM;
     (void)setlocale(LC_CTYPE, "C.UTF-8");
     if (argc > 0 && strcmp(basename(argv[0]), "checkpassword") == 0)
         return checkpassword_main(argc, argv);

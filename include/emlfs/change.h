@@ -93,8 +93,9 @@ int emlfs_archive_entry_delete(struct emlfs_archive *archive, const struct emlfs
 /*
  * File the message in folder to instead, under the name it has; to may lie in another user archive.
  * verdict: EMLFS_ACT_MOVE. In the folder at itself nothing happens. ENOENT: no such entry or
- * folder; EEXIST: it is filed there already, and the entry at stays; E2BIG: filed too often; EROFS,
- * EPERM, EAGAIN as above.
+ * folder; EEXIST: it is filed there already, and the entry at stays; E2BIG: filed too often;
+ * EDQUOT: the other user archive would be over the quota that the verdict says (which then is as it
+ * was); EROFS, EPERM, EAGAIN as above.
  */
 int emlfs_archive_entry_move(struct emlfs_archive *archive, const struct emlfs_actor *actor,
                              const struct emlfs_entry_at *at, struct emlfs_folder_id to,

@@ -47,6 +47,7 @@ struct emlfs_drop_item {
     const char *name; /* as given; a message is filed under it, as far as it is portable */
     int64_t file_time_sec;
     uint64_t size_bytes;
+    uint64_t waiting_bytes; /* of other files that wait for this user archive; for _check */
     /* The bytes: as emlfs_spool_file_pread. Called on the thread that called. */
     ssize_t (*pread)(void *arg, void *data, size_t len, uint64_t offset, struct emlfs_err *err);
     void *arg;
@@ -56,12 +57,16 @@ struct emlfs_drop_item {
     enum emlfs_drop_kind kind;
     struct emlfs_msg_id id; /* of a message, new or not; of an mbox 0 */
     struct emlfs_ingest_totals totals;
+    /* Of an mbox: what was found in it, archived + duplicates + rejected if it was read and put to
+     * its end; and why the first that was rejected was (code 0: none). */
+    uint64_t expected;
+    struct emlfs_err rejected;
 };
 /*
  * Could it be archived as it is? size_bytes and the bytes are looked at, nothing is parsed.
  * EOPNOTSUPP no mail, with the reason; EFBIG a message above EMLFS_MESSAGE_MAX_BYTES; EDQUOT the
- * quota of the user archive; ENOSPC; EROFS the archive or its current store takes no mail; EACCES;
- * ENOENT the folder is gone.
+ * quota of the user archive, with what waits for it; ENOSPC; EROFS the archive or its current store
+ * takes no mail; EACCES; ENOENT the folder is gone.
  */
 int emlfs_drop_check(struct emlfs_drop *drop, const struct emlfs_drop_item *item,
                      struct emlfs_err *err);

@@ -26,6 +26,7 @@ struct emlfs_case {
     const struct emlfs_hold_set *holds;
     const struct emlfs_held *held;        /* emlfs_hold_of(holds, ...) */
     const struct emlfs_compliance *clock; /* NULL: not known, then no date has passed */
+    uint64_t to_quota_bytes; /* of the user archive that it is to be moved to; 0: any */
 };
 
 /*
@@ -42,7 +43,9 @@ int emlfs_govern_delete(const struct emlfs_case *asked, struct emlfs_verdict **r
  */
 int emlfs_govern_expire(const struct emlfs_case *asked, struct emlfs_verdict **ret_verdict,
                         struct emlfs_err *err);
-/* Into folder to: as emlfs_access_move, then EPERM: held. Another user archive: as deleting, too.
+/*
+ * Into folder to: as emlfs_access_move, then EPERM: held. Another user archive: as deleting, too,
+ * and the verdict says its quota, which whoever moves the message keeps.
  */
 int emlfs_govern_move(const struct emlfs_case *asked, const struct emlfs_access_object *to,
                       struct emlfs_verdict **ret_verdict, struct emlfs_err *err);

@@ -52,8 +52,8 @@ struct emlfs_ingest_options {
     const char *source; /* identifies the source across runs, e.g. "eml:/home/a/mail"; NULL: none */
     struct emlfs_actor actor; /* who archives, for the ledger; all zero: emlfs itself */
     /* Optional: how many bytes of messages the user's archive may hold; 0: any. On the committing
-     * thread. A message above it is rejected with EDQUOT. */
-    uint64_t (*quota)(void *arg, struct emlfs_user_id user);
+     * thread. A message above it is rejected with EDQUOT, and each where this fails. */
+    int (*quota)(void *arg, struct emlfs_user_id user, uint64_t *ret_bytes, struct emlfs_err *err);
     /* The time a message is archived at; NULL: the archive's clock. Not before the last one's. */
     int64_t (*arrival_ns)(void *arg);
 };

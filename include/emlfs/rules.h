@@ -77,8 +77,12 @@ int emlfs_rules_check_move(struct emlfs_rules *rules, const struct emlfs_subject
 /* EMLFS_GRANT_... of the caller in user's archive, all offices counted. */
 uint32_t emlfs_rules_grants(struct emlfs_rules *rules, const struct emlfs_subject *subject,
                             struct emlfs_user_id user);
-/* How many bytes of messages the user's archive may hold; 0: any. Cheap. */
-uint64_t emlfs_rules_quota(struct emlfs_rules *rules, struct emlfs_user_id user);
+/*
+ * How many bytes of messages the user's archive may hold; 0: any. Cheap. EIO: the rules cannot be
+ * read, and then it may hold no more.
+ */
+int emlfs_rules_quota(struct emlfs_rules *rules, struct emlfs_user_id user, uint64_t *ret_bytes,
+                      struct emlfs_err *err);
 /* A refusal that is worth a record: what was tried, on what. detail: a name or command; "" none. */
 struct emlfs_refusal {
     struct emlfs_target target;

@@ -31,15 +31,22 @@ void emlfs_spool_close(struct emlfs_spool *spool);
 /* A new, empty file; its number is not used by another of this spool. ENOSPC, EIO, E2BIG. */
 int emlfs_spool_create(struct emlfs_spool *spool, struct emlfs_span meta,
                        struct emlfs_spool_file **ret, struct emlfs_err *err);
+/* What was synced and cannot be had: how often, and one line each, with name and remedy. */
+struct emlfs_spool_lost {
+    uint64_t n;
+    void (*told)(void *arg, const char *text); /* NULL: nobody */
+    void *arg;
+};
 /*
  * The file with the smallest number > after that an earlier process left, cut back to what was
- * synced last; -ENOENT at the end. Files that never were synced, or that cannot be read, are
- * removed; *ret_lost (may be NULL) is raised by one for each of the latter. So it is for a file
- * that the disk does not give (EIO) or that a newer format wrote; that one stays. Each file is
- * given once to a caller that goes on with the number of the last one. EMFILE, EACCES, ENOMEM, EIO.
+ * synced last; -ENOENT at the end. Files that never were synced are removed. One that is damaged is
+ * put aside as NAME.damaged (or stays, where it cannot be renamed), and never looked at again; one
+ * that the disk does not give, or that a newer format wrote, stays. lost (may be NULL) hears of
+ * each of these. Each file is given once to a caller that goes on with the number of the last one.
+ * EMFILE, EACCES, ENOMEM, EIO.
  */
 int emlfs_spool_left(struct emlfs_spool *spool, uint64_t after, struct emlfs_spool_file **ret,
-                     uint64_t *ret_lost, struct emlfs_err *err);
+                     struct emlfs_spool_lost *lost, struct emlfs_err *err);
 /*
  * The file with this number again, as it was synced last, for one that the same process closed.
  * ENOENT; EBADMSG: it is damaged, or was never synced; EMFILE, EACCES, ENOMEM, EIO.
@@ -66,7 +73,11 @@ int emlfs_spool_file_set_meta(struct emlfs_spool_file *file, struct emlfs_span m
 int emlfs_spool_file_sync(struct emlfs_spool_file *file, struct emlfs_err *err);
 /* Free; the file stays, for _left of a later process, or _reopen. NULL is fine. */
 void emlfs_spool_file_close(struct emlfs_spool_file *file);
-/* Remove and free. Not durable by itself: after a power cut it may be there again. */
+/* Free, and put the file aside as a damaged one: nobody understands what is in it. */
+void emlfs_spool_file_set_aside(struct emlfs_spool_file *file, struct emlfs_spool_lost *lost);
+/* Remove and free. Not durable by itself: until _settle a power cut may bring it back. */
 int emlfs_spool_file_remove(struct emlfs_spool_file *file, struct emlfs_err *err);
+/* What was removed before this call stays removed. EIO: it may come back after a power cut. */
+int emlfs_spool_settle(struct emlfs_spool *spool, struct emlfs_err *err);
 
 #endif

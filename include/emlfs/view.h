@@ -153,7 +153,7 @@ void emlfs_view_dir_cancel(struct emlfs_view_dir *dir, const atomic_bool *cancel
  * missing, or a name of desktop litter; EROFS a view, a write-protected store, a read-only archive;
  * EEXIST, ENOTEMPTY, ENOTDIR, EISDIR; ENOENT where the caller may not know; EINVAL a name that
  * cannot be, or a folder into itself; EMLINK: the message moved is in as many folders as it can be;
- * ENOSPC too many searches or folders.
+ * EDQUOT: the user archive it would go to is full; ENOSPC too many searches or folders.
  */
 int emlfs_view_mkdir(struct emlfs_view *view, const struct emlfs_subject *subject,
                      emlfs_node parent, const char *name, struct emlfs_attr *ret,

@@ -93,5 +93,7 @@ int sums_check(const char *dir, const struct emlfs_key *check, struct emlfs_err 
 int sums_remove(const char *dir);
 /* 0: dir was closed in order, and not opened since; -ENOENT. */
 int sums_there(const char *dir);
+/* Each file of the spool that was damaged and is kept: one line, with its name. EIO, EACCES. */
+int spool_aside_each(const char *archive, void (*found)(void *arg, const char *text), void *arg);
 
 #endif

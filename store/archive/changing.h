@@ -55,5 +55,8 @@ int stores_roll(struct emlfs_archive *archive, const struct emlfs_actor *actor, 
 
 /* Under write_lock: it is counted anew when it is asked for. */
 void usage_forget(struct emlfs_archive *archive);
+/* emlfs_archive_usage, under write_lock. */
+int usage_get(struct emlfs_archive *archive, struct emlfs_user_id user, uint64_t *ret_bytes,
+              struct emlfs_err *err);
 
 #endif

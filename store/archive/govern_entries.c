@@ -207,6 +207,25 @@ static int move_check(struct emlfs_archive *archive, const struct emlfs_entry_at
                                found->list.n);
 }
 
+/* What the other user archive has of the message already costs it nothing. */
+static int quota_check(struct emlfs_archive *archive, const struct found *found,
+                       struct emlfs_user_id to, uint64_t quota, struct emlfs_err *err)
+{
+    uint64_t used;
+    int rc;
+
+    if (quota == 0 || filed_count_user(&found->list, to.v) > 0)
+        return 0;
+    rc = usage_get(archive, to, &used, err);
+    if (rc < 0 || (used <= quota && found->entry.size_bytes <= quota - used))
+        return rc;
+    return emlfs_err_set(err, EDQUOT, MODULE,
+                         "the other user archive holds %llu of %llu bytes: %llu more are over its "
+                         "quota",
+                         (unsigned long long)used, (unsigned long long)quota,
+                         (unsigned long long)found->entry.size_bytes);
+}
+
 static int entry_move(struct emlfs_archive *archive, const struct emlfs_actor *actor,
                       const struct emlfs_entry_at *at, struct emlfs_folder_id to_folder,
                       struct emlfs_verdict *verdict, struct emlfs_err *err)
@@ -223,6 +242,8 @@ static int entry_move(struct emlfs_archive *archive, const struct emlfs_actor *a
         filed_list_free(&found.list);
         return 0;
     }
+    if (rc == 0 && verdict && to.user.v != at->user.v)
+        rc = quota_check(archive, &found, to.user, emlfs_verdict_terms(verdict)->quota_bytes, err);
     if (rc == 0)
         rc = verdict_use(archive, at, EMLFS_ACT_MOVE, verdict, err);
     if (rc == 0) {

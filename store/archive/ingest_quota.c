@@ -58,9 +58,9 @@ int quota_charge(struct emlfs_ingest *ingest, const struct work *work, struct em
     int rc = 0;
 
     if (ingest->options.quota)
-        quota = ingest->options.quota(ingest->options.arg, item->user);
-    if (quota == 0)
-        return 0;
+        rc = ingest->options.quota(ingest->options.arg, item->user, &quota, err);
+    if (rc < 0 || quota == 0)
+        return rc;
     if (ingest->charged_bytes > 0 && ingest->charged_user != item->user.v)
         rc = ingest_commit(ingest, err);
     ingest->charged_user = item->user.v;

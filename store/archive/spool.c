@@ -24,8 +24,7 @@ int spool_path(const struct emlfs_spool *spool, uint64_t number, const char *suf
     return path_join(ret, EMLFS_PATH_MAX_BYTES, spool->dir, name);
 }
 
-/* 0: no name of ours. */
-static uint64_t name_number(const char *name, const char *suffix)
+uint64_t spool_name_number(const char *name, const char *suffix)
 {
     uint64_t number = 0;
 
@@ -57,10 +56,11 @@ static int number_compare(const void *a, const void *b)
 
 static int dir_entry(struct emlfs_spool *spool, int dir_fd, const char *name)
 {
-    uint64_t number = name_number(name, ".spool"), temp = name_number(name, ".spool.tmp");
-    uint64_t next = (number > temp ? number : temp) + 1;
+    uint64_t number = spool_name_number(name, ".spool");
+    uint64_t temp = spool_name_number(name, ".spool.tmp");
+    uint64_t next = number + temp + spool_name_number(name, ".spool" SPOOL_ASIDE) + 1;
 
-    if (next > atomic_load(&spool->next))
+    if (next > atomic_load(&spool->next)) /* one of the three is not 0, or none */
         atomic_store(&spool->next, next);
     if (temp && unlinkat(dir_fd, name, 0) < 0 && errno != ENOENT)
         return -errno;
@@ -138,6 +138,14 @@ void emlfs_spool_close(struct emlfs_spool *spool)
         spool_unref(spool);
 }
 
+int emlfs_spool_settle(struct emlfs_spool *spool, struct emlfs_err *err)
+{
+    return emlfs_os_sync_dir(spool->dir) < 0
+               ? emlfs_err_set(err, EIO, MODULE,
+                               "what was removed from the spool may come back after a power cut")
+               : 0;
+}
+
 static int file_create(struct emlfs_spool *spool, uint64_t number, struct emlfs_span meta,
                        struct emlfs_spool_file **ret)
 {
@@ -176,11 +184,27 @@ int emlfs_spool_create(struct emlfs_spool *spool, struct emlfs_span meta,
 }
 
 /*
- * ENOENT: there is nothing of ours under this number (any more). What the disk does not give may
- * be given another time, and what a newer format wrote is for that: both stay.
+ * What cannot be had now, and is not thrown away: what the disk does not give may be given another
+ * time, and what a newer format wrote is for that.
  */
+static void left_lost(struct emlfs_spool *spool, uint64_t number, int rc,
+                      struct emlfs_spool_lost *lost)
+{
+    char text[128];
+
+    if (rc == -EBADMSG) {
+        spool_set_aside(spool, number, lost);
+        return;
+    }
+    snprintf(text, sizeof(text), "spool/%016" PRIu64 ".spool %s", number,
+             rc == -EIO ? "cannot be read from the disk: it is kept, and tried with the next mount"
+                        : "was written by a newer emlfs, and is left for that");
+    spool_lost(lost, text);
+}
+
+/* ENOENT: there is nothing to be given under this number. */
 static int left_open(struct emlfs_spool *spool, uint64_t number, struct emlfs_spool_file **ret,
-                     uint64_t *ret_lost)
+                     struct emlfs_spool_lost *lost)
 {
     char path[EMLFS_PATH_MAX_BYTES];
     struct stat st;
@@ -196,21 +220,21 @@ static int left_open(struct emlfs_spool *spool, uint64_t number, struct emlfs_sp
     rc = spool_file_load(spool, number, fd, ret);
     if (rc != -ENODATA && rc != -EBADMSG && rc != -EIO && rc != -EPROTONOSUPPORT)
         return rc;
-    if (rc != -ENODATA && ret_lost)
-        (*ret_lost)++;
-    if ((rc == -ENODATA || rc == -EBADMSG) && unlink(path) < 0 && errno != ENOENT)
+    if (rc != -ENODATA)
+        left_lost(spool, number, rc, lost);
+    else if (unlink(path) < 0 && errno != ENOENT)
         return -errno;
     return -ENOENT;
 }
 
 int emlfs_spool_left(struct emlfs_spool *spool, uint64_t after, struct emlfs_spool_file **ret,
-                     uint64_t *ret_lost, struct emlfs_err *err)
+                     struct emlfs_spool_lost *lost, struct emlfs_err *err)
 {
     for (size_t i = 0; i < spool->left_n; i++) {
         int rc;
         if (spool->left[i] <= after)
             continue;
-        rc = left_open(spool, spool->left[i], ret, ret_lost);
+        rc = left_open(spool, spool->left[i], ret, lost);
         if (rc == 0)
             return 0;
         if (rc != -ENOENT)

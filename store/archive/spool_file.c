@@ -484,6 +484,12 @@ void emlfs_spool_file_close(struct emlfs_spool_file *file)
         file_free(file);
 }
 
+void emlfs_spool_file_set_aside(struct emlfs_spool_file *file, struct emlfs_spool_lost *lost)
+{
+    spool_set_aside(file->spool, file->number, lost);
+    file_free(file);
+}
+
 int emlfs_spool_file_remove(struct emlfs_spool_file *file, struct emlfs_err *err)
 {
     char path[EMLFS_PATH_MAX_BYTES];

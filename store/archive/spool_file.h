@@ -21,7 +21,17 @@ struct emlfs_spool {
 /* Of the file, or with ".tmp" of the one being made to replace it. */
 int spool_path(const struct emlfs_spool *spool, uint64_t number, const char *suffix,
                char ret[EMLFS_PATH_MAX_BYTES]);
+/* Of a file NUMBER.spool or one with another suffix; 0: name is not that. */
+uint64_t spool_name_number(const char *name, const char *suffix);
 void spool_unref(struct emlfs_spool *spool);
+
+/* ---- spool_aside.c */
+
+#define SPOOL_ASIDE ".damaged" /* behind the name of a file that is kept and not looked at */
+/* lost may be NULL. */
+void spool_lost(struct emlfs_spool_lost *lost, const char *text);
+/* Give the damaged file another name, or leave it as it is where that cannot be; tell of it. */
+void spool_set_aside(struct emlfs_spool *spool, uint64_t number, struct emlfs_spool_lost *lost);
 
 /* ---- spool_file.c */
 

@@ -155,17 +155,22 @@ void usage_forget(struct emlfs_archive *archive)
     archive->usage = NULL;
 }
 
+int usage_get(struct emlfs_archive *archive, struct emlfs_user_id user, uint64_t *ret_bytes,
+              struct emlfs_err *err)
+{
+    int rc = archive->usage ? 0 : usage_load(archive, err);
+
+    *ret_bytes = rc == 0 ? archive->usage->bytes[user.v] : 0;
+    return rc;
+}
+
 int emlfs_archive_usage(struct emlfs_archive *archive, struct emlfs_user_id user,
                         uint64_t *ret_bytes, struct emlfs_err *err)
 {
-    int rc = 0;
+    int rc;
 
-    *ret_bytes = 0;
     pthread_mutex_lock(&archive->write_lock);
-    if (!archive->usage)
-        rc = usage_load(archive, err);
-    if (rc == 0)
-        *ret_bytes = archive->usage->bytes[user.v];
+    rc = usage_get(archive, user, ret_bytes, err);
     pthread_mutex_unlock(&archive->write_lock);
     return rc;
 }

@@ -316,9 +316,23 @@ static int count_folder(void *arg, struct emlfs_span key, struct emlfs_span valu
     return 0;
 }
 
+static void report_text(void *arg, const char *text)
+{
+    struct emlfs_err found;
+
+    emlfs_err_set(&found, EBADMSG, MODULE, "%s", text);
+    report(arg, &found);
+}
+
 static int verify_run(struct verify *verify)
 {
-    int rc;
+    struct emlfs_err found;
+    int rc = spool_aside_each(verify->archive->path, report_text, verify);
+
+    if (rc < 0) {
+        emlfs_err_sys(&found, -rc, MODULE, "spool");
+        report(verify, &found);
+    }
 
     pthread_mutex_lock(&verify->archive->write_lock);
     rc = verify_locked(verify);

@@ -129,7 +129,7 @@ static int change_read(struct json_object *args, bool added, struct change_read 
         ret->change.admin = admin;
     }
 
-    const char *quota = added ? NULL : emlfs_args_text(args, "quota");
+    const char *quota = emlfs_args_text(args, "quota");
     int r = quota ? quota_read(quota, &ret->change.quota_bytes, err) : 0;
 
     ret->change.set_quota = quota != NULL;

@@ -96,18 +96,29 @@ static int kind_check(const struct emlfs_drop_item *item, enum emlfs_drop_kind *
     return 0;
 }
 
-/* By what the file has; what of it is there already is not known yet. */
+/*
+ * By what the files have: what of them is there already is not known yet, and what is just being
+ * archived may count twice.
+ */
 static int quota_check(struct emlfs_drop *drop, const struct emlfs_drop_item *item,
                        struct emlfs_err *err)
 {
-    uint64_t quota = emlfs_rules_quota(drop->rules, item->user), used = 0;
-    int r = quota ? emlfs_archive_usage(drop->archive, item->user, &used, err) : 0;
+    uint64_t quota, used = 0;
+    int r = emlfs_rules_quota(drop->rules, item->user, &quota, err);
 
-    if (r < 0 || quota == 0 || (used <= quota && item->size_bytes <= quota - used))
+    if (r == 0 && quota)
+        r = emlfs_archive_usage(drop->archive, item->user, &used, err);
+    if (r < 0 || quota == 0)
         return r;
+    uint64_t room = used < quota ? quota - used : 0;
+    room = item->waiting_bytes < room ? room - item->waiting_bytes : 0;
+    if (used <= quota && item->size_bytes <= room)
+        return 0;
     return emlfs_err_set(err, EDQUOT, "drop",
-                         "the user archive holds %llu of %llu bytes: %llu more are over its quota",
+                         "the user archive holds %llu of %llu bytes, and %llu are waiting: %llu "
+                         "more are over its quota",
                          (unsigned long long)used, (unsigned long long)quota,
+                         (unsigned long long)item->waiting_bytes,
                          (unsigned long long)item->size_bytes);
 }
 
@@ -159,6 +170,8 @@ static void drop_done(void *arg, struct emlfs_ingest_item *item)
     totals->new_entries += item->verdict == EMLFS_INGEST_DUPLICATE && item->new_entry;
     if (item->verdict != EMLFS_INGEST_REJECTED && dropped->kind == EMLFS_DROP_MESSAGE)
         dropped->id = item->id;
+    if (item->verdict == EMLFS_INGEST_REJECTED && dropped->rejected.code == 0)
+        dropped->rejected = item->err;
     if (item->verdict == EMLFS_INGEST_REJECTED && dropped->code == 0) {
         dropped->code = item->err.code ? -item->err.code : -EIO;
         dropped->err = item->err;
@@ -174,11 +187,12 @@ static int64_t drop_arrival(void *arg)
     return emlfs_rules_arrival_ns(drop->rules);
 }
 
-static uint64_t drop_quota(void *arg, struct emlfs_user_id user)
+static int drop_quota(void *arg, struct emlfs_user_id user, uint64_t *ret_bytes,
+                      struct emlfs_err *err)
 {
     struct emlfs_drop *drop = arg;
 
-    return emlfs_rules_quota(drop->rules, user);
+    return emlfs_rules_quota(drop->rules, user, ret_bytes, err);
 }
 
 static int ingest_begin(struct emlfs_drop *drop, const struct emlfs_subject *subject,
@@ -309,6 +323,8 @@ int emlfs_drop_archive(struct emlfs_drop *drop, struct emlfs_drop_item *items, u
         items[i].kind = EMLFS_DROP_UNDECIDED;
         items[i].id.v = 0;
         items[i].totals = (struct emlfs_ingest_totals){0};
+        items[i].expected = 0;
+        items[i].rejected = (struct emlfs_err){0};
         if (all)
             all[i].item = &items[i];
     }

@@ -17,6 +17,19 @@ struct mbox {
     struct emlfs_err failure;
 };
 
+/* A message, or what stands where one should. why: it is rejected. */
+static void mbox_count(struct mbox *mbox, const struct emlfs_err *why)
+{
+    struct emlfs_drop_item *item = mbox->dropping->item;
+
+    pthread_mutex_lock(&mbox->drop->lock);
+    item->expected++;
+    item->totals.rejected += why != NULL;
+    if (why && item->rejected.code == 0)
+        item->rejected = *why;
+    pthread_mutex_unlock(&mbox->drop->lock);
+}
+
 static int mbox_message(void *arg, struct emlfs_source_message *message, struct emlfs_err *err)
 {
     struct mbox *mbox = arg;
@@ -33,6 +46,7 @@ static int mbox_message(void *arg, struct emlfs_source_message *message, struct 
     item->flags = message->flags & ~EMLFS_ENTRY_VOUCHED;
     item->file_time_sec = message->file_time_sec ? message->file_time_sec : dropped->file_time_sec;
     item->owner = mbox->dropping;
+    mbox_count(mbox, NULL);
     mbox->failed = emlfs_ingest_put(mbox->ingest, item, &mbox->failure);
     if (mbox->failed < 0 && err)
         *err = mbox->failure;
@@ -41,12 +55,11 @@ static int mbox_message(void *arg, struct emlfs_source_message *message, struct 
 
 static int mbox_reject(void *arg, const char *position, const char *reason, struct emlfs_err *err)
 {
-    struct mbox *mbox = arg;
+    struct emlfs_err why = {0};
 
-    (void)position, (void)reason, (void)err;
-    pthread_mutex_lock(&mbox->drop->lock);
-    mbox->dropping->item->totals.rejected++;
-    pthread_mutex_unlock(&mbox->drop->lock);
+    (void)err;
+    emlfs_err_set(&why, EILSEQ, "drop", "%s: %s", position, reason);
+    mbox_count(arg, &why);
     return 0;
 }
 

@@ -224,11 +224,12 @@ static int64_t intake_arrival(void *arg)
     return emlfs_rules_arrival_ns(intake->rules);
 }
 
-static uint64_t intake_quota(void *arg, struct emlfs_user_id user)
+static int intake_quota(void *arg, struct emlfs_user_id user, uint64_t *ret_bytes,
+                        struct emlfs_err *err)
 {
     struct emlfs_intake *intake = arg;
 
-    return emlfs_rules_quota(intake->rules, user);
+    return emlfs_rules_quota(intake->rules, user, ret_bytes, err);
 }
 
 static int intake_start(struct emlfs_intake *intake, const struct emlfs_intake_options *options,

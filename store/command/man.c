@@ -183,7 +183,8 @@ static const struct man_item files[] = {
     {"ARCHIVE/stores/", "The mail: packs, which are the archive, and the catalogue, which can be "
                         "rebuilt from them."},
     {"ARCHIVE/master/", "Users and folders; rebuilt from the packs as well."},
-    {"ARCHIVE/spool/", "What was copied in and is not archived yet. It is nowhere else."},
+    {"ARCHIVE/spool/", "What was copied in and is not archived yet, or cannot be read any more "
+                       "(.damaged, which verify names). It is nowhere else."},
     {"ARCHIVE/control", "Socket of the mount process."},
     {"MOUNTPOINT/.emlfs/status.json", "State of a mount, as status shows it. Not listed."},
     {"MOUNTPOINT/.emlfs/by-id/ID.eml", "Every message by its id. Not listed."},

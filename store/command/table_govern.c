@@ -29,6 +29,10 @@
         "address", 0, EMLFS_ARG_LIST, 0, "ADDRESS",                                                \
             "mail address of the user; may be repeated, and replaces those before"                 \
     }
+#define QUOTA                                                                                      \
+    {                                                                                              \
+        "quota", 0, EMLFS_ARG_TEXT, 0, "SIZE", "bytes of mail at most: 500M, 10G; none: no limit"  \
+    }
 
 const struct emlfs_arg emlfs_args_user_add[] = {
     {"NAME", 0, EMLFS_ARG_TEXT, REQ | POS, NULL, "name of the user and of the user archive"},
@@ -36,6 +40,7 @@ const struct emlfs_arg emlfs_args_user_add[] = {
     FULL_NAME,
     ADDRESS,
     {"admin", 0, EMLFS_ARG_FLAG, 0, NULL, "the user may administer the archive"},
+    QUOTA,
     END,
 };
 
@@ -46,7 +51,7 @@ const struct emlfs_arg emlfs_args_user_set[] = {
     ADDRESS,
     {"admin", 0, EMLFS_ARG_FLAG, 0, NULL, "the user may administer the archive"},
     {"no-admin", 0, EMLFS_ARG_FLAG, 0, NULL, "the user may not"},
-    {"quota", 0, EMLFS_ARG_TEXT, 0, "SIZE", "bytes of mail at most: 500M, 10G; none: no limit"},
+    QUOTA,
     END,
 };
 

@@ -87,6 +87,7 @@ static int issue(const struct emlfs_case *asked, enum emlfs_act act, uint32_t po
         .actor = asked->actor,
         .policy = policy,
         .decided_ns = asked->clock ? asked->clock->last.wall_ns : 0,
+        .quota_bytes = act == EMLFS_ACT_MOVE ? asked->to_quota_bytes : 0,
         .generation = asked->generation,
     };
     return emlfs_verdict_issue(&terms, ret);

@@ -121,6 +121,8 @@ int emlfs_rules_move(struct emlfs_rules *rules, const struct emlfs_who *who,
     if (r < 0)
         return r;
     rules_ask_object(&decision.ask, &into, &object);
+    if (to.v != at->user.v)
+        decision.asked.to_quota_bytes = rules_quota_of(decision.ask.snapshot, to);
     return emlfs_govern_move(&decision.asked, &object, ret_verdict, err);
 }
 

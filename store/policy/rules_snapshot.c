@@ -495,12 +495,21 @@ struct emlfs_hold_set rules_hold_set(const struct rules_snapshot *snapshot)
     return (struct emlfs_hold_set){snapshot->holds, snapshot->holds_n};
 }
 
-uint64_t emlfs_rules_quota(struct emlfs_rules *rules, struct emlfs_user_id user)
+uint64_t rules_quota_of(const struct rules_snapshot *snapshot, struct emlfs_user_id user)
 {
-    RULES_SNAPSHOT_CLEANUP struct rules_snapshot *snapshot = NULL;
-
-    if (rules_snapshot_get(rules, &snapshot, NULL) < 0)
-        return 0;
     const struct rules_user *found = rules_user_of(snapshot, user);
     return found ? found->quota_bytes : 0;
+}
+
+int emlfs_rules_quota(struct emlfs_rules *rules, struct emlfs_user_id user, uint64_t *ret_bytes,
+                      struct emlfs_err *err)
+{
+    RULES_SNAPSHOT_CLEANUP struct rules_snapshot *snapshot = NULL;
+    struct emlfs_err why = {0};
+
+    *ret_bytes = 0;
+    if (rules_snapshot_get(rules, &snapshot, &why) < 0)
+        return emlfs_err_set(err, EIO, "rules", "a quota cannot be read: %.400s", why.text);
+    *ret_bytes = rules_quota_of(snapshot, user);
+    return 0;
 }

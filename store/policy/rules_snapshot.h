@@ -57,6 +57,8 @@ static inline void rules_snapshot_cleanup(struct rules_snapshot **snapshot)
 #define RULES_SNAPSHOT_CLEANUP __attribute__((cleanup(rules_snapshot_cleanup)))
 const struct rules_user *rules_user_of(const struct rules_snapshot *snapshot,
                                        struct emlfs_user_id id);
+/* 0: any. */
+uint64_t rules_quota_of(const struct rules_snapshot *snapshot, struct emlfs_user_id user);
 const struct rules_user *rules_user_named(const struct rules_snapshot *snapshot, const char *name);
 struct emlfs_rights rules_rights_of(const struct rules_snapshot *snapshot, struct emlfs_user_id id);
 /* The grants in the archive of one user. */

@@ -420,6 +420,7 @@ int view_errno(int rc)
     case -ENOTEMPTY:
     case -EINVAL:
     case -ENOSPC:
+    case -EDQUOT:
     case -EINTR:
     case -EAGAIN:
     case -ESTALE:

@@ -8,8 +8,8 @@
 
 /*
  * Files of a LevelDB database as somebody else may have made them: the first byte says which kind.
- * A checksum whose tables are empty comes out alike for all bytes, and the seeds hold that value, so
- * that what the fuzzer changes gets past it. Checked beyond memory safety: only the documented
+ * A checksum whose tables are empty comes out alike for all bytes, and the seeds hold that value,
+ * so that what the fuzzer changes gets past it. Checked beyond memory safety: only the documented
  * answers, limits, rows that were sorted are in order, and walks that end.
  */
 

@@ -145,6 +145,24 @@ class Rules(Governed):
         run_as("bob", os.rmdir, again)
         self.gone(again)
 
+    def test_move_into_a_full_archive(self):
+        path = self.mine(107)
+        there = self.site.path("alice", "alice", "Inbox", os.path.basename(path))
+        self.rule("privilege", "grant", "alice", "--user", "bob", "--grants", "read,write")
+        self.addCleanup(self.rule, "privilege", "revoke", "alice", "--user", "bob")
+        self.rule("user", "set", "alice", "--quota", "1K")
+        self.assert_errno("bob", errno.EDQUOT, os.rename, path, there)
+        done = self.site.emlfs("message", "move", "-a", self.site.archive, id_of(path),
+                               "--to-user", "alice", "--folder", "alice/Inbox", person="bob",
+                               check=False)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("quota", done.stdout + done.stderr)
+        self.assertEqual(errno_as("bob", os.stat, path), 0)
+        self.rule("user", "set", "alice", "--quota", "none")
+        run_as("bob", os.rename, path, there)
+        self.gone(path)
+        self.assertTrue(wait_until(lambda: errno_as("bob", os.stat, there) == 0))
+
     def test_mv_copies_nothing(self):
         """mv(1) falls back to copying on EXDEV only."""
         path = self.mine(105)

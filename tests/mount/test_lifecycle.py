@@ -80,6 +80,26 @@ class Lifecycle(MountTest):
             self.assertEqual(done.returncode, 32, (archive, point, done.stderr))
             self.assertTrue(done.stderr.startswith("emlfs: "), done.stderr)
 
+    def test_what_is_found_late_is_heard(self):
+        """Behind the mount(2): the process has let go of the terminal, and the caller hears it."""
+        done = self.site.mount("archive_user=nobody-here", check=False, timeout=60)
+        self.assertEqual(done.returncode, 32, done.stderr)
+        self.assertIn("nobody-here", done.stderr)
+        self.assertEqual(mounts_at(self.site.mnt), [])
+
+    def test_standard_streams_are_closed(self):
+        """None of them becomes a file of the archive, or what the caller waits for."""
+        script = '"$0" mount "$1" "$2" 0<&- 1>&- 2>&-'
+        done = command("sh", "-c", script, EMLFS, self.site.archive, self.site.mnt, timeout=60)
+        self.assertEqual(done.returncode, 0)
+        self.assertEqual(len(self.owner_files()), 51)
+        pid = self.site.pid()
+        for number in range(3):
+            self.assertEqual(os.readlink(f"/proc/{pid}/fd/{number}"), "/dev/null")
+        self.site.umount()
+        done = command("sh", "-c", '"$0" verify -a "$1" 1>&- 2>&-', EMLFS, self.site.archive)
+        self.assertNotEqual(done.returncode, 0)  # what it found cannot be told
+
     def test_second_mount_is_refused(self):
         self.site.mount()
         began = time.monotonic()

@@ -6,6 +6,7 @@ which must be refused in its hearing, and leave nothing.
 """
 import errno
 import hashlib
+import json
 import mmap
 import os
 import shutil
@@ -411,6 +412,35 @@ class Users(MountTest):
         self.site.emlfs("user", "set", "-a", self.site.archive, "--quota", "none", "alice")
         run_as("alice", write_at_once, os.path.join(self.folder, "over.eml"), data)
         self.assertEqual(self.archived(data), 1)
+
+    def test_quota_of_several(self):
+        """Each would fit alone: who closes second hears it, and what was taken is archived."""
+        texts = [message(3241), message(3242)]
+        shown = self.site.emlfs("user", "show", "-a", self.site.archive, "alice", "--json")
+        used = json.loads(shown.stdout.splitlines()[0])["used"]
+        self.site.emlfs("user", "set", "-a", self.site.archive, "--quota",
+                        str(used + len(texts[0]) + len(texts[1]) // 2), "alice")
+
+        def write_both(folder):
+            files = [os.open(os.path.join(folder, f"several {n}.eml"),
+                             os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600) for n in range(2)]
+            for file, text in zip(files, texts):
+                os.write(file, text)
+            codes = []
+            for file in files:
+                try:
+                    os.close(file)
+                    codes.append(0)
+                except OSError as error:
+                    codes.append(error.errno)
+            return codes
+
+        try:
+            self.assertEqual(run_as("alice", write_both, self.folder), [0, errno.EDQUOT])
+            self.assertTrue(wait_until(lambda: self.archived(texts[0]) == 1))
+            self.assertEqual(self.archived(texts[1]), 0)
+        finally:
+            self.site.emlfs("user", "set", "-a", self.site.archive, "--quota", "none", "alice")
 
     def test_unmounted_at_once(self):
         data = message(3230)

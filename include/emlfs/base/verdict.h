@@ -25,6 +25,7 @@ struct emlfs_verdict_terms {
     uid_t actor;                  /* who asked; for the tombstone */
     uint32_t policy;              /* retention policy that fixed the date; 0: none did */
     int64_t decided_ns;           /* by the system clock */
+    uint64_t quota_bytes; /* of the user archive it is moved to, if that is another; 0: any */
     /* Counts the changes of policies, holds, rights and store states the decision rested on. */
     uint64_t generation;
 };

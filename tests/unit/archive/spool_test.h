@@ -93,8 +93,10 @@ static inline struct emlfs_spool_file *file_left(struct life *life, uint64_t *lo
 {
     struct emlfs_spool *spool = spool_open(life);
     struct emlfs_spool_file *file = NULL;
-    int rc = emlfs_spool_left(spool, 0, &file, lost, NULL);
+    struct emlfs_spool_lost told = {.n = *lost};
+    int rc = emlfs_spool_left(spool, 0, &file, &told, NULL);
 
+    *lost = told.n;
     if (rc < 0)
         assert_int_equal(rc, -ENOENT);
     emlfs_spool_close(spool);

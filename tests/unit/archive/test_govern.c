@@ -159,6 +159,60 @@ static void test_move(void **state)
     life_close(life);
 }
 
+static int quota_move(struct life *life, struct emlfs_entry_at at, struct emlfs_folder_id to,
+                      uint64_t quota)
+{
+    const struct emlfs_verdict_terms terms = {.act = EMLFS_ACT_MOVE,
+                                              .id = at.id,
+                                              .archive = at.user,
+                                              .generation = emlfs_archive_generation(life->archive),
+                                              .quota_bytes = quota};
+    struct emlfs_verdict *verdict;
+    int rc;
+
+    must(emlfs_verdict_issue(&terms, &verdict));
+    rc = emlfs_archive_entry_move(life->archive, &actor, &at, to, verdict, NULL);
+    emlfs_verdict_free(verdict);
+    return rc;
+}
+
+/* Into another user archive a message counts, once, against its quota. */
+static void test_move_quota(void **state)
+{
+    struct life *life = *state;
+    life_init(life);
+    life_open(life);
+    struct emlfs_folder_id top = life_top(life, USER), a = life_folder(life, top, USER, "a"),
+                           b = life_folder(life, top, USER, "b"), bob = life_top(life, OTHER);
+    struct emlfs_msg_id first = mail_file(life, a, USER, 1), second = mail_file(life, a, USER, 2);
+    const struct emlfs_entry_at one = {USER, a, first}, two = {USER, a, second};
+    uint64_t all, used, size;
+
+    must(emlfs_archive_usage(life->archive, USER, &all, NULL));
+    assert_int_equal(quota_move(life, one, bob, 1), -EDQUOT);
+    assert_int_equal(folder_count(life, a), 2);
+    must(emlfs_archive_usage(life->archive, OTHER, &used, NULL));
+    assert_int_equal(used, 0);
+    must(quota_move(life, one, b, 1)); /* at home it is none's affair */
+    must(quota_move(life, (struct emlfs_entry_at){USER, b, first}, a, 1));
+    must(quota_move(life, one, bob, all));
+    must(emlfs_archive_usage(life->archive, OTHER, &size, NULL));
+    assert_true(size > 0 && size < all);
+    assert_int_equal(quota_move(life, two, bob, all - 1), -EDQUOT);
+    assert_int_equal(quota_move(life, two, bob, size - 1), -EDQUOT); /* over it already */
+    must(quota_move(life, two, bob, all));
+    must(emlfs_archive_usage(life->archive, OTHER, &used, NULL));
+    assert_int_equal(used, all);
+
+    struct emlfs_folder_id his = life_folder(life, bob, OTHER, "his");
+    assert_int_equal(mail_file(life, a, USER, 1).v, first.v); /* a message that he has */
+    must(quota_move(life, one, his, all));
+    must(emlfs_archive_usage(life->archive, OTHER, &used, NULL));
+    assert_int_equal(used, all);
+    life_is_lasting(life);
+    life_close(life);
+}
+
 static int folder_move(struct life *life, struct emlfs_folder_id id, struct emlfs_folder_id parent,
                        const char *name)
 {
@@ -295,6 +349,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_delete, life_make, life_free),
         cmocka_unit_test_setup_teardown(test_verdict, life_make, life_free),
         cmocka_unit_test_setup_teardown(test_move, life_make, life_free),
+        cmocka_unit_test_setup_teardown(test_move_quota, life_make, life_free),
         cmocka_unit_test_setup_teardown(test_folder_move, life_make, life_free),
         cmocka_unit_test_setup_teardown(test_folder_remove, life_make, life_free),
         cmocka_unit_test_setup_teardown(test_beside_ingest, life_make, life_free),

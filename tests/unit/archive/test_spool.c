@@ -35,14 +35,14 @@ static void what_was_synced_is_there_again(void **state)
 
     uint64_t lost = 0;
     spool = spool_open(life);
-    must(emlfs_spool_left(spool, 0, &a, &lost, NULL));
+    must(emlfs_spool_left(spool, 0, &a, NULL, NULL));
     assert_int_equal(emlfs_spool_file_number(a), 1);
-    must(emlfs_spool_left(spool, 1, &b, &lost, NULL));
+    must(emlfs_spool_left(spool, 1, &b, NULL, NULL));
     assert_true(file_equals(a, &model) && file_equals(b, &other));
     struct emlfs_spool_file *c;
     must(emlfs_spool_create(spool, emlfs_span_of(NULL, 0), &c, NULL));
     assert_int_equal(emlfs_spool_file_number(c), 3);
-    assert_int_equal(emlfs_spool_left(spool, 2, &c, &lost, NULL), -ENOENT);
+    assert_int_equal(emlfs_spool_left(spool, 2, &c, NULL, NULL), -ENOENT);
     must(emlfs_spool_file_remove(a, NULL));
     must(emlfs_spool_file_remove(b, NULL));
     must(emlfs_spool_file_sync(c, NULL)); /* an empty file is one, too */
@@ -197,7 +197,22 @@ static void two_free(struct two *two)
     emlfs_buf_free(&two->raw);
 }
 
-/* NULL: nothing is given, and the file is gone. */
+static void aside_path(const struct two *two, char ret[300])
+{
+    snprintf(ret, 300, "%s.damaged", two->path);
+}
+
+/* What was given up is there to the last byte; taken away for the next one. */
+static void expect_aside(const struct two *two)
+{
+    char path[300];
+
+    aside_path(two, path);
+    assert_int_equal(raw_size(path), two->raw.len);
+    must(unlink(path));
+}
+
+/* NULL: nothing is given, and the file is gone, or put aside if it was lost. */
 static void expect_state(struct life *life, const struct two *two, const struct model *want,
                          uint64_t want_lost)
 {
@@ -208,6 +223,8 @@ static void expect_state(struct life *life, const struct two *two, const struct 
     if (!want) {
         assert_null(file);
         assert_int_equal(access(two->path, F_OK), -1);
+        if (want_lost)
+            expect_aside(two);
         return;
     }
     assert_non_null(file);
@@ -249,6 +266,101 @@ static void a_flipped_byte_is_found(void **state)
         expect_state(*state, &two, done ? &two.b : NULL, done ? 0 : 1);
     }
     two_free(&two);
+}
+
+struct said {
+    unsigned n;
+    char text[512];
+};
+
+static void say(void *arg, const char *text)
+{
+    struct said *said = arg;
+
+    said->n++;
+    snprintf(said->text, sizeof(said->text), "%s", text);
+}
+
+static void found(void *arg, const struct emlfs_err *finding)
+{
+    say(arg, finding->text);
+}
+
+static uint64_t left_lost(struct life *life, struct said *said)
+{
+    struct emlfs_spool_lost lost = {.told = say, .arg = said};
+    struct emlfs_spool *spool = spool_open(life);
+    struct emlfs_spool_file *file = NULL;
+
+    assert_int_equal(emlfs_spool_left(spool, 0, &file, &lost, NULL), -ENOENT);
+    emlfs_spool_close(spool);
+    return lost.n;
+}
+
+/* It may be the only copy of somebody's mail. */
+static void a_damaged_file_is_kept(void **state)
+{
+    struct life *life = *state;
+    struct two two = two_make(life, 0);
+    struct said said = {0}, verified = {0};
+    struct emlfs_check_totals totals = {0};
+    uint64_t lost = 0;
+    char aside[300];
+
+    aside_path(&two, aside);
+    two.raw.data[300] ^= 1;
+    raw_write(two.path, emlfs_buf_view(&two.raw));
+    assert_int_equal(left_lost(life, &said), 1);
+    assert_int_equal(said.n, 1);
+    assert_non_null(strstr(said.text, "spool/0000000000000001.spool.damaged"));
+    assert_non_null(strstr(said.text, "backup as 0000000000000001.spool"));
+    struct emlfs_buf kept = raw_read(aside);
+    assert_true(emlfs_span_equal(emlfs_buf_view(&kept), emlfs_buf_view(&two.raw)));
+    assert_int_equal(left_lost(life, &said), 0); /* told once */
+    must(emlfs_archive_verify(life->archive, NULL, found, &verified, &totals, NULL));
+    assert_int_equal(totals.errors, 1);
+    assert_non_null(strstr(verified.text, "0000000000000001.spool.damaged"));
+
+    struct emlfs_spool_file *file = file_new(life);
+    assert_int_equal(emlfs_spool_file_number(file), 2); /* no other takes its name */
+    must(emlfs_spool_file_remove(file, NULL));
+
+    raw_write(two.path, emlfs_buf_view(&two.raw)); /* again: the first is not written over */
+    kept.data[0] ^= 1;
+    raw_write(aside, emlfs_buf_view(&kept));
+    assert_int_equal(left_lost(life, &said), 1);
+    assert_int_equal(access(two.path, F_OK), 0);
+    struct emlfs_buf still = raw_read(aside);
+    assert_true(emlfs_span_equal(emlfs_buf_view(&kept), emlfs_buf_view(&still)));
+
+    two.raw.data[300] ^= 1; /* from a backup */
+    raw_write(two.path, emlfs_buf_view(&two.raw));
+    must(unlink(aside));
+    expect_state(life, &two, &two.b, lost);
+    must(emlfs_archive_verify(life->archive, NULL, NULL, NULL, &totals, NULL));
+    assert_int_equal(totals.errors, 0);
+    emlfs_buf_free(&kept);
+    emlfs_buf_free(&still);
+    two_free(&two);
+}
+
+/* Neither is what opens and makes no sense to its owner thrown away. */
+static void what_is_not_understood_is_kept(void **state)
+{
+    struct life *life = *state;
+    struct emlfs_spool_file *file = file_new(life);
+    struct said said = {0};
+    struct emlfs_spool_lost lost = {.told = say, .arg = &said};
+    char path[256], aside[300];
+
+    must(emlfs_spool_file_sync(file, NULL));
+    file_path(life, 1, path);
+    snprintf(aside, sizeof(aside), "%s.damaged", path);
+    emlfs_spool_file_set_aside(file, &lost);
+    assert_int_equal(lost.n, 1);
+    assert_non_null(strstr(said.text, ".spool.damaged"));
+    assert_int_equal(access(path, F_OK), -1);
+    assert_int_equal(access(aside, F_OK), 0);
 }
 
 static void a_flipped_byte_is_never_served(void **state)
@@ -537,6 +649,8 @@ int main(void)
         TEST(any_order_of_operations_equals_the_model),
         TEST(a_log_cut_anywhere_is_its_last_mark),
         TEST(a_flipped_byte_is_found),
+        TEST(a_damaged_file_is_kept),
+        TEST(what_is_not_understood_is_kept),
         TEST(a_flipped_byte_is_never_served),
         TEST(an_old_tail_never_joins_new_records),
         TEST(overwriting_keeps_the_log_short),

@@ -216,17 +216,69 @@ static int failing_prepare(void *arg, unsigned worker, struct emlfs_ingest_item 
     return stream_prepare(NULL, worker, item, err);
 }
 
-static uint64_t failing_quota(void *arg, struct emlfs_user_id user)
+static int failing_quota(void *arg, struct emlfs_user_id user, uint64_t *ret_bytes,
+                         struct emlfs_err *err)
 {
     struct failing *failing = arg;
-
-    struct emlfs_err err;
+    struct emlfs_err why;
 
     (void)user;
+    (void)err;
+    *ret_bytes = 0;
     if (atomic_fetch_add(&failing->taken, 1) + 1 == FAILING_AT)
         ingest_fail(atomic_load(&failing->ingest),
-                    emlfs_err_set(&err, ENOMEM, "test", "out of memory"), &err);
+                    emlfs_err_set(&why, ENOMEM, "test", "out of memory"), &why);
     return 0;
+}
+
+/* A quota that cannot be read lets nothing in. */
+static int unreadable_quota(void *arg, struct emlfs_user_id user, uint64_t *ret_bytes,
+                            struct emlfs_err *err)
+{
+    (void)user;
+    *ret_bytes = 0;
+    return atomic_load((atomic_bool *)arg) ? emlfs_err_set(err, EIO, "test", "unreadable") : 0;
+}
+
+static void unreadable_done(void *arg, struct emlfs_ingest_item *item)
+{
+    bool unreadable = atomic_load((atomic_bool *)arg);
+
+    assert_int_equal(item->verdict, unreadable ? EMLFS_INGEST_REJECTED : EMLFS_INGEST_ARCHIVED);
+    assert_int_equal(item->err.code, unreadable ? EIO : 0);
+    emlfs_ingest_item_free(item);
+}
+
+static int plain_prepare(void *arg, unsigned worker, struct emlfs_ingest_item *item,
+                         struct emlfs_err *err)
+{
+    (void)arg;
+    return stream_prepare(NULL, worker, item, err);
+}
+
+static void test_unreadable_quota(void **state)
+{
+    struct life *life = *state;
+    atomic_bool unreadable = true;
+    const struct emlfs_ingest_options options = {.prepare = plain_prepare,
+                                                 .done = unreadable_done,
+                                                 .quota = unreadable_quota,
+                                                 .arg = &unreadable};
+    struct emlfs_ingest_totals totals;
+
+    life_init(life);
+    life_open(life);
+    struct stream stream = {.life = life, .folder = life_top(life, USER)};
+    for (unsigned i = 0; i < 2; i++) {
+        struct emlfs_ingest *ingest;
+        must(emlfs_ingest_begin(life->archive, &options, &ingest, NULL));
+        stream_put(&stream, ingest, 7);
+        must(emlfs_ingest_end(ingest, false, &totals, NULL));
+        assert_int_equal(totals.rejected, i == 0);
+        assert_int_equal(totals.archived, i == 1);
+        atomic_store(&unreadable, false);
+    }
+    life_verify_clean(life);
 }
 
 static void failing_done(void *arg, struct emlfs_ingest_item *item)
@@ -305,6 +357,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_beside_long, life_make, life_free),
         cmocka_unit_test_setup_teardown(test_beside_idle, life_make, life_free),
         cmocka_unit_test_setup_teardown(test_beside_failed, life_make, life_free),
+        cmocka_unit_test_setup_teardown(test_unreadable_quota, life_make, life_free),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

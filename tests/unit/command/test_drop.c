@@ -398,6 +398,11 @@ static void test_mbox(void **state)
             assert_int_equal(item.id.v, 0);
             assert_int_equal(item.totals.archived, round ? 0 : mboxes[i].archived);
             assert_int_equal(item.totals.rejected, mboxes[i].rejected);
+            assert_int_equal(item.expected,
+                             item.totals.archived + item.totals.duplicates + item.totals.rejected);
+            assert_int_equal(item.rejected.code != 0, mboxes[i].rejected > 0);
+            if (mboxes[i].rejected)
+                assert_non_null(strstr(item.rejected.text, "without a message"));
             entries += item.totals.archived;
             assert_int_equal(entries_in(t, t->alice.archive), entries);
         }
@@ -549,11 +554,13 @@ static void quota_set(struct archive_test *t, uint64_t bytes)
 {
     const struct emlfs_user_change change = {.set_quota = true, .quota_bytes = bytes};
     struct emlfs_user user;
+    uint64_t told;
 
     OK(emlfs_user_change(t->archive, NULL, "alice", &change, NULL));
     OK(emlfs_user_by_name(t->archive, "alice", &user, NULL));
     assert_int_equal(user.quota_bytes, bytes);
-    assert_int_equal(emlfs_rules_quota(t->rules, user.id), bytes);
+    OK(emlfs_rules_quota(t->rules, user.id, &told, NULL));
+    assert_int_equal(told, bytes);
 }
 
 static uint64_t usage(struct archive_test *t)
@@ -600,6 +607,12 @@ static void test_quota(void **state)
     assert_int_equal(usage(t), 0);
     quota_set(t, 2 * each + 5);
     OK(emlfs_drop_check(drop, &items[0], NULL));
+    items[0].waiting_bytes = each + 5; /* of others */
+    OK(emlfs_drop_check(drop, &items[0], NULL));
+    items[0].waiting_bytes = each + 6;
+    assert_int_equal(emlfs_drop_check(drop, &items[0], NULL), -EDQUOT);
+    items[0].waiting_bytes = UINT64_MAX;
+    assert_int_equal(emlfs_drop_check(drop, &items[0], NULL), -EDQUOT);
     OK(emlfs_drop_archive(drop, items, 4, NULL));
     assert_int_equal(items[0].code, 0);
     assert_int_equal(items[1].code, 0);
@@ -618,7 +631,9 @@ static void test_quota(void **state)
     archive_reopen(t);
     drop = drop_new(t);
     assert_int_equal(usage(t), 2 * each);
-    assert_int_equal(emlfs_rules_quota(t->rules, t->alice.id), 2 * each + 5);
+    uint64_t quota;
+    OK(emlfs_rules_quota(t->rules, t->alice.id, &quota, NULL));
+    assert_int_equal(quota, 2 * each + 5);
     quota_set(t, 0);
     OK(emlfs_drop_archive(drop, &items[2], 1, NULL));
     assert_int_equal(items[2].code, 0);
@@ -644,6 +659,8 @@ static void test_quota_mbox(void **state)
     OK(emlfs_drop_archive(drop, &item, 1, NULL));
     assert_int_equal(item.code, -EDQUOT);
     assert_int_equal(item.totals.archived + item.totals.rejected, 256);
+    assert_int_equal(item.expected, 256);
+    assert_int_equal(item.rejected.code, EDQUOT);
     assert_true(usage(t) <= 512u << 10 && usage(t) > (512u << 10) - 4096);
     emlfs_drop_free(drop);
 }

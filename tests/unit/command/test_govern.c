@@ -539,6 +539,13 @@ static void test_user_set(void **state)
     assert_null(text_at(g, 0, "quota"));
     OK(RUN(g, ADMIN, "user", "add", "nina", "--full-name", "Nina", "--address", "n@example.org"));
     assert_string_equal(text_at(g, 0, "full_name"), "Nina");
+    assert_null(text_at(g, 0, "quota"));
+    assert_int_equal(RUN(g, ADMIN, "user", "add", "otis", "--quota", "5X"), -EINVAL);
+    assert_int_equal(RUN(g, ADMIN, "user", "show", "otis"), -ENOENT);
+    OK(RUN(g, ADMIN, "user", "add", "otis", "--quota", "2G"));
+    assert_string_equal(text_at(g, 0, "quota"), "2147483648");
+    OK(RUN(g, ADMIN, "user", "show", "otis"));
+    assert_string_equal(text_at(g, 0, "quota"), "2147483648");
 }
 
 static void test_stores(void **state)

@@ -31,8 +31,11 @@ struct world {
     int64_t now_ns;
     struct kept *kept;
     size_t kept_n, kept_cap;
-    int check_rc, archive_rc; /* what the next ones answer */
+    int check_rc, archive_rc;    /* what the next ones answer */
+    uint64_t room;               /* what each user archive takes yet; 0: anything */
+    struct emlfs_drop_item mbox; /* what archiving an mbox says: its expected, totals, rejected */
     unsigned batches, told;
+    char text[640]; /* told last */
 };
 
 static inline enum emlfs_drop_kind world_sniff(struct emlfs_span head, bool whole,
@@ -73,6 +76,8 @@ static inline int world_check(void *arg, const struct emlfs_drop_item *item, str
     free(data);
     if (foreign)
         return emlfs_err_set(err, EOPNOTSUPP, "test", "no mail");
+    if (w->room && item->waiting_bytes + item->size_bytes > w->room)
+        return emlfs_err_set(err, EDQUOT, "test", "no room");
     return w->check_rc < 0 ? emlfs_err_set(err, -w->check_rc, "test", "as told") : 0;
 }
 
@@ -116,6 +121,10 @@ static inline int world_archive(void *arg, struct emlfs_drop_item *items, unsign
     w->batches++;
     for (unsigned i = 0; i < n; i++) {
         items[i].code = w->archive_rc;
+        items[i].kind = strstr(items[i].name, "mbox") ? EMLFS_DROP_MBOX : EMLFS_DROP_MESSAGE;
+        items[i].expected = w->mbox.expected;
+        items[i].totals = w->mbox.totals;
+        items[i].rejected = w->mbox.rejected;
         if (w->archive_rc < 0)
             emlfs_err_set(&items[i].err, -w->archive_rc, "test", "as told");
         else
@@ -131,8 +140,10 @@ static inline int64_t world_now(void *arg)
 
 static inline void world_told(void *arg, const char *text)
 {
-    (void)text;
-    ((struct world *)arg)->told++;
+    struct world *w = arg;
+
+    w->told++;
+    (void)snprintf(w->text, sizeof(w->text), "%s", text);
 }
 
 static inline void world_open(struct world *w)

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <time.h>
 
 #include "emlfs/text.h"
@@ -414,6 +415,59 @@ static void test_many_connections(void **state)
     seen_free(&seen);
 }
 
+/* Another account: how many of its 12 connections are turned away, with a word that says why. */
+static int share_of_another(struct control_test *c)
+{
+    struct raw_client raw[12];
+    int refused = 0;
+
+    if (setresgid(65534, 65534, 65534) < 0 || setresuid(65534, 65534, 65534) < 0)
+        return 100;
+    for (size_t i = 0; i < 12; i++)
+        raw_open(c, &raw[i]);
+    for (size_t i = 8; i < 12; i++) {
+        struct emlfs_frame frame;
+
+        refused += emlfs_wire_recv(&raw[i].reader, &frame) == 0 &&
+                   frame.type == EMLFS_FRAME_RESULT &&
+                   memmem(frame.payload.data, frame.payload.len, "of this account", 15);
+    }
+    /* The others are held until the parent has looked. */
+    return raise(SIGSTOP) == 0 ? refused : 101;
+}
+
+/* One account does not take all there are; root and the mount's own account are not held to it. */
+static void test_share(void **state)
+{
+    struct control_test *c = *state;
+    struct seen seen = seen_new();
+    struct raw_client raw[20];
+    struct emlfs_err err = {0};
+    int status;
+    pid_t pid;
+
+    if (geteuid() != 0) {
+        seen_free(&seen);
+        skip();
+    }
+    assert_int_equal(chmod(c->archive->dir, 0711), 0);
+    assert_int_equal(chmod(c->archive->path, 0711), 0);
+    pid = fork();
+    if (pid == 0)
+        _exit(share_of_another(c));
+    assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);
+    assert_true(WIFSTOPPED(status));
+    for (size_t i = 0; i < 20; i++)
+        raw_open(c, &raw[i]);
+    OK(run(c, "status", "{}", &seen, &err));
+    for (size_t i = 0; i < 20; i++)
+        raw_close(&raw[i]);
+    assert_int_equal(kill(pid, SIGCONT), 0);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(WEXITSTATUS(status), 4);
+    seen_free(&seen);
+}
+
 /* Stopping does not wait for clients that say nothing, nor for one that reads nothing. */
 static void test_stop_with_clients(void **state)
 {
@@ -440,6 +494,7 @@ int main(int argc, char **argv)
         TEST(test_commands),    TEST(test_refusals),         TEST(test_umount),
         TEST(test_import),      TEST(test_garbage),          TEST(test_import_violations),
         TEST(test_import_torn), TEST(test_many_connections), TEST(test_stop_with_clients),
+        TEST(test_share),
     };
 
     if (argc > 0 && strcmp(argv[0], "emlfs-worker") == 0)

@@ -5,6 +5,7 @@
 
 #define ALICE 3001u
 #define BOB 3002u
+#define CAROL 3003u
 
 static const char mail[] = "From: a@example.org\r\nSubject: one\r\n\r\nbody\r\n";
 static const char foreign[] = "\x89PNG\r\n\x1a\n and what belongs to a picture";
@@ -407,6 +408,38 @@ static void test_mbox(void **state)
 }
 
 /* What reads it may go on while it is archived, and removed. */
+/* What of an mbox is not archived no errno says. */
+static void test_mbox_rejected(void **state)
+{
+    struct world *w = *state;
+    unsigned told = w->told;
+
+    w->mbox.expected = 12;
+    w->mbox.totals = (struct emlfs_ingest_totals){.archived = 10, .duplicates = 2};
+    copy(w, ALICE, "all.mbox", mbox);
+    world_drain(w);
+    assert_int_equal(w->told, told);
+    w->mbox.totals = (struct emlfs_ingest_totals){.archived = 9, .duplicates = 2, .rejected = 1};
+    emlfs_err_set(&w->mbox.rejected, EILSEQ, "test", "mbox:77: half a message");
+    copy(w, ALICE, "old\x1b mail.mbox", mbox);
+    world_drain(w);
+    assert_int_equal(w->told, told + 1);
+    assert_non_null(strstr(w->text, "mail.mbox of uid 3001"));
+    assert_null(strchr(w->text, '\x1b'));
+    assert_non_null(strstr(w->text,
+                           "12 expected = 9 stored + 2 duplicate + 1 rejected; the first rejected: "
+                           "mbox:77: half a message"));
+
+    w->archive_rc = -EDQUOT;
+    w->mbox.totals = (struct emlfs_ingest_totals){.archived = 4, .rejected = 5};
+    copy(w, ALICE, "half.mbox", mbox);
+    world_drain(w);
+    assert_int_equal(w->told, told + 2);
+    assert_non_null(strstr(w->text, "half.mbox of uid 3001 in folder 7 is not archived yet: 12 "
+                                    "expected = 4 stored + 0 duplicate + 5 rejected + 3 not"));
+    w->archive_rc = 0;
+}
+
 static void test_read_on(void **state)
 {
     struct world *w = *state;
@@ -614,6 +647,58 @@ static void test_refused_at_flush(void **state)
     assert_empty(w);
 }
 
+/* Each fits alone: what waits is counted, whether it is open, closed, or was left by a crash. */
+static void test_room(void **state)
+{
+    struct world *w = *state;
+    struct fs_stage_handle *first = make(w, ALICE, "1.eml"), *second = make(w, BOB, "2.eml"), *more;
+    const struct fs_stage_move away = {
+        .folder = {FOLDER_A}, .name = "5.eml", .to = {{2}, {FOLDER_B}, "5.eml"}};
+    struct fs_stage_sealed sealed;
+
+    w->room = sizeof(mail) + 10;
+    OK(put(first, mail, 0));
+    OK(put(second, mail, 0));
+    OK(flush(first));
+    OK(flush(first));
+    assert_int_equal(flush(second), -EDQUOT);
+    OK(put(first, mail, 0)); /* itself it does not stand in the way of */
+    OK(flush(first));
+    fs_stage_release(second); /* C3 */
+    fs_stage_release(first);
+
+    more = make(w, ALICE, "3.eml");
+    OK(put(more, mail, 0));
+    assert_int_equal(flush(more), -EDQUOT); /* the first is queued */
+    OK(unlink_of(w, ALICE, "1.eml"));
+    OK(flush(more));
+    fs_stage_release(more);
+    world_crash(w);
+    more = make(w, ALICE, "4.eml");
+    OK(put(more, mail, 0));
+    assert_int_equal(flush(more), -EDQUOT); /* the third is, after a crash */
+    world_drain(w);
+    OK(flush(more)); /* and is counted by the archive now */
+    OK(unlink_of(w, ALICE, "4.eml"));
+    fs_stage_release(more);
+
+    copy(w, ALICE, "t.tmp", mail); /* waits for its name, and counts */
+    more = make(w, ALICE, "5.eml");
+    OK(put(more, mail, 0));
+    assert_int_equal(flush(more), -EDQUOT);
+    OK(unlink_of(w, ALICE, "t.tmp"));
+    OK(flush(more));
+
+    OK(fs_stage_rename(w->stage, ALICE, &away, &sealed, NULL)); /* counts where it goes */
+    second = make(w, ALICE, "6.eml");
+    OK(put(second, mail, 0));
+    OK(flush(second));
+    fs_stage_release(second);
+    fs_stage_release(more);
+    world_drain(w);
+    assert_int_equal(w->stage->charged[1] + w->stage->charged[2], 0);
+}
+
 static void test_litter(void **state)
 {
     struct world *w = *state;
@@ -712,15 +797,54 @@ static void test_limits(void **state)
     world_pass(w, FS_STAGE_EMPTY_NS);
     for (unsigned i = 0; i < 100; i++) {
         (void)snprintf(name, sizeof(name), "%u", i);
-        many[i] = make(w, ALICE, name);
+        many[i] = make(w, i < 50 ? ALICE : BOB, name);
         OK(put(many[i], "F", 0));
     }
-    handle = make(w, BOB, "m");
+    handle = make(w, CAROL, "m");
     assert_int_equal(put(handle, mail, 0), -ENFILE);
     fs_stage_release(handle);
     for (unsigned i = 0; i < 100; i++)
         fs_stage_release(many[i]);
     assert_empty(w);
+}
+
+/* No uid has more than half of the spool's files open, by writing or by reading. */
+static void test_share(void **state)
+{
+    const struct stat wanted = {.st_size = 20};
+    const struct fs_stage_set set = {.asked = &wanted, .mask = FS_STAGE_SET_SIZE};
+    struct fs_stage_handle *many[51], *handle;
+    struct world *w = *state;
+    struct emlfs_err err = {.code = 0};
+    struct stat st;
+    char name[32], byte;
+
+    for (unsigned i = 0; i < 51; i++) {
+        (void)snprintf(name, sizeof(name), "%u.tmp", i);
+        copy(w, ALICE, name, mail); /* one by one there may be any number */
+    }
+    for (unsigned i = 0; i < 51; i++) {
+        (void)snprintf(name, sizeof(name), "%u.tmp", i);
+        OK(open_of(w, ALICE, name, i % 2 ? O_RDONLY : O_WRONLY, &many[i]));
+        int rc = i % 2 ? (int)fs_stage_pread(many[i], &byte, 1, 0, &err) - 1 : put(many[i], "F", 0);
+        assert_int_equal(rc, i < 50 ? 0 : -EMFILE);
+    }
+    handle = make(w, ALICE, "more.tmp");
+    assert_int_equal(put(handle, mail, 0), -EMFILE);
+    fs_stage_release(handle);
+    copy(w, BOB, "m.eml", mail); /* others do not hear of it */
+    world_drain(w);
+    assert_true(is_kept(w, BOB, mail));
+    fs_stage_release(many[0]);
+    copy(w, ALICE, "again.tmp", mail);
+    for (unsigned i = 1; i < 51; i++)
+        fs_stage_release(many[i]);
+    for (unsigned i = 0; i < 120; i++) { /* nor by a size that is set by name */
+        OK(look(w, ALICE, "again.tmp", &st));
+        OK(fs_stage_setattr(w->stage, ALICE, st.st_ino, &set, &st, &err));
+    }
+    for (const struct stage_uid *u = w->stage->uids; u; u = u->next)
+        assert_int_equal(u->slots, 0);
 }
 
 int main(void)
@@ -740,6 +864,7 @@ int main(void)
         CASE(test_rename_fails),
         CASE(test_grace),
         CASE(test_mbox),
+        CASE(test_mbox_rejected),
         CASE(test_read_on),
         CASE(test_later),
         CASE(test_given_up),
@@ -748,11 +873,13 @@ int main(void)
         CASE(test_truncate_fails),
         CASE(test_recover_long),
         CASE(test_refused_at_flush),
+        CASE(test_room),
         CASE(test_litter),
         CASE(test_begin_anew),
         CASE(test_two_of_one_name),
         CASE(test_crash),
         CASE(test_limits),
+        CASE(test_share),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -42,6 +42,31 @@ static void callers_are_told(void **state)
     assert_int_equal(check(w, ALICE, EMLFS_OBJECT_MESSAGE, ALICE, EMLFS_CALL_OPEN), -EIO);
 }
 
+/* What cannot be read is no leave to fill the archive. */
+static void quotas_fail_closed(void **state)
+{
+    struct world *w = *state;
+    const struct emlfs_user_change change = {.set_quota = true, .quota_bytes = 1000};
+    const struct emlfs_user_id alice = {ALICE}, bob = {BOB};
+    struct emlfs_err err = {0};
+    uint64_t bytes = 77;
+
+    assert_int_equal(emlfs_rules_quota(w->rules, alice, &bytes, NULL), 0);
+    assert_int_equal(bytes, 0);
+    assert_int_equal(emlfs_user_change(w->archive, NULL, "alice", &change, NULL), 0);
+    assert_int_equal(emlfs_rules_quota(w->rules, alice, &bytes, NULL), 0);
+    assert_int_equal(bytes, 1000);
+    assert_int_equal(emlfs_rules_quota(w->rules, bob, &bytes, NULL), 0);
+    assert_int_equal(bytes, 0);
+    w->archive->generation++;
+    w->archive->reads_fail = 1;
+    assert_int_equal(emlfs_rules_quota(w->rules, alice, &bytes, &err), -EIO);
+    assert_non_null(strstr(err.text, "quota"));
+    w->archive->reads_fail = 0;
+    assert_int_equal(emlfs_rules_quota(w->rules, alice, &bytes, NULL), 0);
+    assert_int_equal(bytes, 1000);
+}
+
 static void answers_are_never_old(void **state)
 {
     struct world *w = *state;
@@ -405,6 +430,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WORLD_TEST(owners_and_strangers),
         WORLD_TEST(callers_are_told),
+        WORLD_TEST(quotas_fail_closed),
         WORLD_TEST(answers_are_never_old),
         WORLD_TEST(users_are_never_old),
         WORLD_TEST(one_account_is_one_user),
