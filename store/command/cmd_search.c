@@ -2,6 +2,7 @@
 /* search: who may look where, the query, results in the order asked for. */
 #include "search.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 
 #include "emlfs/text.h"
@@ -107,6 +108,51 @@ int search_parse(struct emlfs_call *call, const char *text, struct emlfs_query *
     return r < 0 ? emlfs_err_sys(err, -r, "search", "the query") : 0;
 }
 
+/* ---- recording */
+
+/*
+ * That somebody searches is recorded, durably, before anything that was found is shown. Writing it
+ * down waits for the disk, and looking for it meanwhile tells nobody anything.
+ */
+struct recording {
+    struct emlfs_call *call;
+    struct emlfs_activity activity;
+    pthread_t thread;
+    bool threaded, ended;
+    int result;
+    struct emlfs_err err;
+};
+
+static void *recording_main(void *arg)
+{
+    struct recording *recording = arg;
+
+    recording->result = emlfs_call_activity(recording->call, &recording->activity, &recording->err);
+    return NULL;
+}
+
+static void recording_begin(struct recording *recording)
+{
+    recording->threaded = emlfs_rules_is_audited(recording->call->rules, &recording->call->who,
+                                                 recording->activity.what) &&
+                          pthread_create(&recording->thread, NULL, recording_main, recording) == 0;
+    if (!recording->threaded)
+        (void)recording_main(recording);
+}
+
+/* Any number of times: 0, it is recorded, or need not be. */
+static int recording_end(void *arg, struct emlfs_err *err)
+{
+    struct recording *recording = arg;
+
+    if (recording->threaded && !recording->ended)
+        (void)pthread_join(recording->thread, NULL);
+    recording->ended = true;
+    if (recording->result < 0 && err)
+        *err = recording->err;
+    return recording->result;
+}
+
 /* ---- running */
 
 struct run {
@@ -205,7 +251,7 @@ static int order_of(const char *text, enum search_order *ret, struct emlfs_err *
 }
 
 static int results(struct emlfs_call *call, const struct emlfs_search *search,
-                   struct emlfs_err *err)
+                   struct recording *recording, struct emlfs_err *err)
 {
     struct run *run = calloc(1, sizeof(*run));
     int r = run ? 0 : emlfs_err_set(err, ENOMEM, "search", "out of memory");
@@ -220,6 +266,8 @@ static int results(struct emlfs_call *call, const struct emlfs_search *search,
         r = emlfs_err_set(err, EINVAL, "search", "--limit: at most %u with --sort", SORT_MAX);
     if (r == 0)
         r = search_rows_new(call, search->user, &run->rows, err);
+    if (r == 0)
+        search_rows_behind(run->rows, recording_end, recording);
     if (r == 0 && run->order != SEARCH_ORDER_FOUND &&
         search_sort_new(run->limit ? run->limit : SORT_MAX, &run->sort) < 0)
         r = emlfs_err_set(err, ENOMEM, "search", "out of memory");
@@ -231,11 +279,14 @@ static int results(struct emlfs_call *call, const struct emlfs_search *search,
     return r;
 }
 
-static int count(struct emlfs_call *call, const struct emlfs_search *search, struct emlfs_err *err)
+static int count(struct emlfs_call *call, const struct emlfs_search *search,
+                 struct recording *recording, struct emlfs_err *err)
 {
     uint64_t n = 0;
     int r = emlfs_index_count(call->index, search, &n, err);
 
+    if (r == 0)
+        r = recording_end(recording, err);
     if (r < 0)
         return r;
 
@@ -246,10 +297,26 @@ static int count(struct emlfs_call *call, const struct emlfs_search *search, str
     return emlfs_row_put(call, row, err);
 }
 
+static int answer(struct emlfs_call *call, const struct emlfs_query *query,
+                  struct recording *recording, struct emlfs_err *err)
+{
+    const struct emlfs_search search = {.query = query,
+                                        .user = recording->activity.owner,
+                                        .cancel = call->progress ? call->progress->cancel : NULL};
+    int r = 0;
+
+    if (!emlfs_args_flag(call->args, "no-wait"))
+        r = emlfs_index_catch_up(call->index, call->progress, err);
+    if (r < 0)
+        return r;
+    return emlfs_args_flag(call->args, "count") ? count(call, &search, recording, err)
+                                                : results(call, &search, recording, err);
+}
+
 int emlfs_run_search(struct emlfs_call *call, struct emlfs_err *err)
 {
     EMLFS_BUF_CLEANUP struct emlfs_buf text = EMLFS_BUF_INIT(64u << 10);
-    struct emlfs_search search = {.cancel = call->progress ? call->progress->cancel : NULL};
+    struct recording recording = {.call = call};
     struct emlfs_query *query = NULL;
     struct emlfs_user user;
     int r = search_words(call->args, "QUERY", &text, err);
@@ -258,20 +325,15 @@ int emlfs_run_search(struct emlfs_call *call, struct emlfs_err *err)
         r = search_parse(call, (const char *)text.data, &query, err);
     if (r == 0)
         r = search_user(call, &user, err);
-    if (r == 0)
-        r = emlfs_call_activity(call,
-                                &(struct emlfs_activity){.what = EMLFS_AUDIT_SEARCH,
-                                                         .kind = EMLFS_LEDGER_SEARCH,
-                                                         .owner = user.id,
-                                                         .text = (const char *)text.data},
-                                err);
-    if (r == 0 && !emlfs_args_flag(call->args, "no-wait"))
-        r = emlfs_index_catch_up(call->index, call->progress, err);
     if (r == 0) {
-        search.query = query;
-        search.user = user.id;
-        r = emlfs_args_flag(call->args, "count") ? count(call, &search, err)
-                                                 : results(call, &search, err);
+        recording.activity = (struct emlfs_activity){.what = EMLFS_AUDIT_SEARCH,
+                                                     .kind = EMLFS_LEDGER_SEARCH,
+                                                     .owner = user.id,
+                                                     .text = (const char *)text.data};
+        recording_begin(&recording);
+        r = answer(call, query, &recording, err);
+        int recorded = recording_end(&recording, r < 0 ? NULL : err);
+        r = r < 0 ? r : recorded;
     }
     emlfs_query_free(query);
     return r;

@@ -23,6 +23,9 @@ int search_parse(struct emlfs_call *call, const char *text, struct emlfs_query *
 struct search_rows;
 int search_rows_new(struct emlfs_call *call, struct emlfs_user_id user, struct search_rows **ret,
                     struct emlfs_err *err);
+/* Before a row is put: 0 it may be shown, or an error that ends it. */
+void search_rows_behind(struct search_rows *rows, int (*ready)(void *arg, struct emlfs_err *err),
+                        void *arg);
 void search_rows_free(struct search_rows *rows);
 /* Put a row for each of n <= SEARCH_BATCH messages; those without an entry now are left out. */
 int search_rows_put(struct search_rows *rows, const struct emlfs_msg_id *ids, unsigned n,

@@ -22,6 +22,8 @@ struct path_slot {
 struct search_rows {
     struct emlfs_call *call;
     struct emlfs_user_id user;
+    int (*ready)(void *arg, struct emlfs_err *err);
+    void *ready_arg;
     struct path_slot paths[PATH_SLOTS];
     struct emlfs_entry entries[SEARCH_BATCH];
     struct emlfs_buf facts[SEARCH_BATCH]; /* of entries, encoded; empty: not read ahead */
@@ -46,6 +48,13 @@ int search_rows_new(struct emlfs_call *call, struct emlfs_user_id user, struct s
     rows->encoded = EMLFS_BUF_INIT(EMLFS_FACTS_MAX_BYTES);
     *ret = rows;
     return 0;
+}
+
+void search_rows_behind(struct search_rows *rows, int (*ready)(void *arg, struct emlfs_err *err),
+                        void *arg)
+{
+    rows->ready = ready;
+    rows->ready_arg = arg;
 }
 
 void search_rows_free(struct search_rows *rows)
@@ -201,6 +210,8 @@ int search_rows_put(struct search_rows *rows, const struct emlfs_msg_id *ids, un
 {
     int r = entries_load(rows, ids, n, true, err);
 
+    if (r == 0 && rows->ready)
+        r = rows->ready(rows->ready_arg, err);
     for (unsigned i = 0; r == 0 && i < n; i++) {
         if (emlfs_progress_cancelled(rows->call->progress))
             return emlfs_err_set(err, ECANCELED, "search", "interrupted");
