@@ -54,6 +54,7 @@ int store_open(const struct store_opening *opening, struct store **ret, struct e
     if (!store)
         return emlfs_err_set(err, ENOMEM, MODULE, "out of memory");
     pthread_mutex_init(&store->dict_lock, NULL);
+    pthread_mutex_init(&store->dict_load, NULL);
     store->dir = *opening->dir;
     if (stat(store->dir.path, &st) == 0) {
         store->dev = (uint64_t)st.st_dev;
@@ -94,6 +95,7 @@ int store_close(struct store *store, const struct archive_keys *keys, struct eml
     for (unsigned i = 0; i < store->dicts_n; i++)
         emlfs_dict_free(store->dicts[i]);
     pthread_mutex_destroy(&store->dict_lock);
+    pthread_mutex_destroy(&store->dict_load);
     emlfs_wipe(&store->rows.keys, sizeof(store->rows.keys));
     free(store);
     return rc;
@@ -181,25 +183,37 @@ static int dict_read(struct store *store, uint32_t id, struct emlfs_dict **ret,
                : 0;
 }
 
+/* Under dict_load: whoever comes second waits for it instead of reading it, too. */
+static int dict_load(struct store *store, uint32_t id, struct emlfs_dict **ret,
+                     struct emlfs_err *err)
+{
+    int rc;
+
+    *ret = dict_loaded(store, id);
+    if (*ret)
+        return 0;
+    rc = dict_read(store, id, ret, err);
+    if (rc < 0)
+        return rc;
+    rc = store_dict_add(store, *ret);
+    if (rc == 0)
+        return 0;
+    emlfs_dict_free(*ret);
+    *ret = dict_loaded(store, id); /* the writer was faster */
+    return *ret ? 0
+                : emlfs_err_set(err, E2BIG, MODULE, "store %u has too many dictionaries",
+                                store->rows.no);
+}
+
 int store_dict(struct store *store, uint32_t id, struct emlfs_dict **ret, struct emlfs_err *err)
 {
-    struct emlfs_dict *dict = id ? dict_loaded(store, id) : NULL;
     int rc = 0;
 
-    if (id && !dict) {
-        rc = dict_read(store, id, &dict, err);
-        if (rc == 0)
-            rc = store_dict_add(store, dict);
-        if (rc == -EEXIST || rc == -E2BIG)
-            emlfs_dict_free(dict);
-        if (rc == -E2BIG)
-            emlfs_err_set(err, E2BIG, MODULE, "store %u has too many dictionaries", store->rows.no);
-        if (rc == -EEXIST) { /* another reader was faster */
-            dict = dict_loaded(store, id);
-            rc = 0;
-        }
+    *ret = id ? dict_loaded(store, id) : NULL;
+    if (id && !*ret) {
+        pthread_mutex_lock(&store->dict_load);
+        rc = dict_load(store, id, ret, err);
+        pthread_mutex_unlock(&store->dict_load);
     }
-    if (rc == 0)
-        *ret = dict;
     return rc;
 }

@@ -16,6 +16,7 @@ struct store {
     bool look;
     struct emlfs_packs *packs;
     struct emlfs_pack_end last_end; /* how the last pack ends, known after replay */
+    pthread_mutex_t dict_load;      /* before dict_lock; held while one is read */
     pthread_mutex_t dict_lock;
     struct emlfs_dict *dicts[8]; /* loaded, by id; never unloaded before close */
     unsigned dicts_n;
