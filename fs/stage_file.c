@@ -365,9 +365,8 @@ static int content_truncate(struct staged *s, uint64_t size, struct emlfs_err *e
         s->head = false;
         s->kind = EMLFS_DROP_UNDECIDED;
         s->flush_rc = 0;
-        if (s->refused)
-            (void)staged_drop_content(
-                s); /* an older state may come back: nothing newer is synced */
+        if (s->refused && staged_drop_content(s))
+            stage_settle(s->stage); /* G3: what is removed next has no older state to be marked */
         s->refused = 0;
     }
     if (size == (uint64_t)s->st.st_size && (size == 0) == !s->spool_number)
