@@ -570,7 +570,9 @@ static int open_claimed(struct staged *s, bool writes, int flags, struct emlfs_e
     }
     pthread_mutex_unlock(&s->stage->lock);
     if (rc == 0 && flags & O_TRUNC) {
-        rc = content_truncate(s, 0, err);
+        rc = s->spool_number ? slot_find(s, err) : 0; /* before anything of it changes */
+        if (rc == 0)
+            rc = content_truncate(s, 0, err);
         if (rc < 0) {
             pthread_mutex_lock(&s->stage->lock);
             s->opens--;
@@ -752,11 +754,15 @@ static void attr_set(struct staged *s, const struct fs_stage_set *set)
 static int resize(struct staged *s, uint64_t size, struct emlfs_err *err)
 {
     bool alone;
-    int rc = content_truncate(s, size, err);
+    int rc = 0;
 
     pthread_mutex_lock(&s->stage->lock);
     alone = s->writers == 0;
     pthread_mutex_unlock(&s->stage->lock);
+    if (alone && s->spool_number)
+        rc = slot_find(s, err); /* before anything of it changes */
+    if (rc == 0)
+        rc = content_truncate(s, size, err);
     if (alone) {
         staged_settle(s);
         staged_rest(s);
