@@ -365,9 +365,8 @@ static int content_truncate(struct staged *s, uint64_t size, struct emlfs_err *e
         s->head = false;
         s->kind = EMLFS_DROP_UNDECIDED;
         s->flush_rc = 0;
-        if (s->refused)
-            (void)staged_drop_content(
-                s); /* an older state may come back: nothing newer is synced */
+        if (s->refused && staged_drop_content(s))
+            stage_settle(s->stage); /* G3: what is removed next has no older state to be marked */
         s->refused = 0;
     }
     if (size == (uint64_t)s->st.st_size && (size == 0) == !s->spool_number)
@@ -571,7 +570,9 @@ static int open_claimed(struct staged *s, bool writes, int flags, struct emlfs_e
     }
     pthread_mutex_unlock(&s->stage->lock);
     if (rc == 0 && flags & O_TRUNC) {
-        rc = content_truncate(s, 0, err);
+        rc = s->spool_number ? slot_find(s, err) : 0; /* before anything of it changes */
+        if (rc == 0)
+            rc = content_truncate(s, 0, err);
         if (rc < 0) {
             pthread_mutex_lock(&s->stage->lock);
             s->opens--;
@@ -753,11 +754,15 @@ static void attr_set(struct staged *s, const struct fs_stage_set *set)
 static int resize(struct staged *s, uint64_t size, struct emlfs_err *err)
 {
     bool alone;
-    int rc = content_truncate(s, size, err);
+    int rc = 0;
 
     pthread_mutex_lock(&s->stage->lock);
     alone = s->writers == 0;
     pthread_mutex_unlock(&s->stage->lock);
+    if (alone && s->spool_number)
+        rc = slot_find(s, err); /* before anything of it changes */
+    if (rc == 0)
+        rc = content_truncate(s, size, err);
     if (alone) {
         staged_settle(s);
         staged_rest(s);

@@ -166,7 +166,7 @@ void staged_retire(struct staged *s);
  * until stage_settle.
  */
 bool staged_drop_content(struct staged *s);
-/* What was dropped stays so. Without locks but work. */
+/* What was dropped stays so. Without stage->lock: it waits for the disk. */
 void stage_settle(struct fs_stage *stage);
 /* Close the spool file while nobody needs it: it costs 64 KiB. */
 void staged_rest(struct staged *s);

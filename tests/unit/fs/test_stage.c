@@ -808,6 +808,20 @@ static void test_limits(void **state)
     assert_empty(w);
 }
 
+/* Where there is no share left, what is there already stays as it was. */
+static void copy_left_alone(struct world *w, const struct fs_stage_set *set)
+{
+    struct fs_stage_handle *handle;
+    struct stat st;
+
+    assert_int_equal(open_of(w, ALICE, "whole.tmp", O_WRONLY | O_TRUNC, &handle), -EMFILE);
+    OK(look(w, ALICE, "whole.tmp", &st));
+    assert_int_equal(st.st_size, strlen(mail));
+    assert_int_equal(fs_stage_setattr(w->stage, ALICE, st.st_ino, set, &st, NULL), -EMFILE);
+    OK(look(w, ALICE, "whole.tmp", &st));
+    assert_int_equal(st.st_size, strlen(mail));
+}
+
 /* No uid has more than half of the spool's files open, by writing or by reading. */
 static void test_share(void **state)
 {
@@ -823,12 +837,14 @@ static void test_share(void **state)
         (void)snprintf(name, sizeof(name), "%u.tmp", i);
         copy(w, ALICE, name, mail); /* one by one there may be any number */
     }
+    copy(w, ALICE, "whole.tmp", mail);
     for (unsigned i = 0; i < 51; i++) {
         (void)snprintf(name, sizeof(name), "%u.tmp", i);
         OK(open_of(w, ALICE, name, i % 2 ? O_RDONLY : O_WRONLY, &many[i]));
         int rc = i % 2 ? (int)fs_stage_pread(many[i], &byte, 1, 0, &err) - 1 : put(many[i], "F", 0);
         assert_int_equal(rc, i < 50 ? 0 : -EMFILE);
     }
+    copy_left_alone(w, &set);
     handle = make(w, ALICE, "more.tmp");
     assert_int_equal(put(handle, mail, 0), -EMFILE);
     fs_stage_release(handle);

@@ -143,6 +143,25 @@ static void test_refused_later(void **state)
     assert_int_equal(world_spooled(w), 0);
 }
 
+/* A write over it was refused, it was begun anew, and removed. */
+static void test_refused_and_begun_anew(void **state)
+{
+    struct world *w = *state;
+    struct fs_stage_handle *handle = write_to(w, "m.eml", mail);
+    const struct stat asked = {.st_size = 0};
+    const struct fs_stage_set set = {.mask = FS_STAGE_SET_SIZE, .asked = &asked, .handle = handle};
+    struct stat st;
+
+    assert_int_equal(fs_stage_pwrite(handle, emlfs_span_str("no mail"), 0, NULL), -EOPNOTSUPP);
+    fs_stage_handle_stat(handle, &st);
+    OK(fs_stage_setattr(w->stage, ALICE, st.st_ino, &set, &st, NULL));
+    fs_stage_release(handle);
+    OK(unlink_of(w, "m.eml"));
+    power_cut(w);
+    assert_int_equal(w->kept_n, 0);
+    assert_int_equal(world_spooled(w), 0);
+}
+
 /* Archived, nothing comes back that a deletion since would not be heard of. One sync for all. */
 static void test_archived(void **state)
 {
@@ -189,9 +208,14 @@ int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, world_setup, world_teardown)
     const struct CMUnitTest tests[] = {
-        CASE(test_model),      CASE(test_removed),       CASE(test_removed_while_open),
-        CASE(test_replaced),   CASE(test_refused_later), CASE(test_archived),
+        CASE(test_model),
+        CASE(test_removed),
+        CASE(test_removed_while_open),
+        CASE(test_replaced),
+        CASE(test_refused_later),
+        CASE(test_archived),
         CASE(test_not_synced),
+        CASE(test_refused_and_begun_anew),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
