@@ -45,9 +45,15 @@ class GovernedSite(Site):
         return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
 
     def make(self):
-        """All but the rules; it stays mounted, where commands are quick."""
-        self.emlfs("init", self.archive, "--user", "admin", "--unix-account", ACCOUNTS["admin"])
+        """All but the rules; it is mounted then. Made once, and copied."""
+        super().make()
+        self.write_secret()
         self.mount()
+
+    def make_new(self):
+        self.write_secret()
+        self.emlfs("init", self.archive, "--user", "admin", "--unix-account", ACCOUNTS["admin"])
+        self.mount()  # commands are quick then
         self.govern("user", "add", "access", "--unix-account", ACCOUNTS["access"], "--admin")
         self.govern("user", "add", "late", "--unix-account", ACCOUNTS["late"])
         self.govern("compliance", "auditor", "add", "late")
@@ -63,12 +69,16 @@ class GovernedSite(Site):
         self.govern("privilege", "grant", "alice", "--group", "man", "--grants", "all")
         self.govern("compliance", "auditor", "add", "auditor")
         self.archive_access()
+        self.umount()
 
-    def archive_access(self):
+    def write_secret(self):
         secret = os.path.join(self.top, "password")
         with open(secret, "w", encoding="ascii") as out:
             out.write(PASSWORD + "\n")
         os.chmod(secret, 0o644)
+
+    def archive_access(self):
+        secret = os.path.join(self.top, "password")
         self.govern("user", "password", "access", "--password-file", secret)
         self.govern("privilege", "access", "on", "--password-file", secret, "--reason",
                     "a test of what it opens", person="access")

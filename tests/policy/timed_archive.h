@@ -33,7 +33,7 @@ struct timed_mail {
 };
 
 struct timed {
-    char dir[64], path[96];
+    char dir[128], path[160];
     int64_t wall_ns, boot_ns;
     uint8_t boot;       /* fills the boot id */
     int64_t arrival_ns; /* 0: as the rules say */
@@ -209,7 +209,8 @@ static inline struct timed *timed_new(int64_t wall_sec)
 
     if (!t)
         exit(1);
-    (void)snprintf(t->dir, sizeof(t->dir), "/tmp/emlfs-timed-XXXXXX");
+    const char *parent = getenv("TMPDIR");
+    (void)snprintf(t->dir, sizeof(t->dir), "%s/emlfs-timed-XXXXXX", parent ? parent : "/tmp");
     timed_need(mkdtemp(t->dir) ? 0 : -errno, NULL);
     (void)snprintf(t->path, sizeof(t->path), "%s/archive", t->dir);
     timed_need(emlfs_archive_init(t->path, &init, recovery, &err), &err);

@@ -9,6 +9,7 @@ fold(), tokens() and parse() are the rules; Collection answers queries over docu
 """
 import bisect
 import datetime
+import itertools
 import re
 import sys
 import unicodedata
@@ -466,6 +467,8 @@ class Collection:
             for token in {token for _, words in pieces for token in words}:
                 self.holders.setdefault(token, set()).add(document["id"])
         self.vocabulary = sorted(self.holders)
+        self.joined = "\n".join(self.vocabulary)  # and where in it each of them starts
+        self.starts = [0, *itertools.accumulate(len(token) + 1 for token in self.vocabulary)]
         self.all = set(self.documents)
         self.folders = {}   # path -> set of ids
         for document in self.documents.values():
@@ -478,23 +481,31 @@ class Collection:
         if not is_pattern:
             return {text} if text in self.holders else set()
         if text not in self.patterns:
-            literal = re.match("[^*?]*", text).group()
-            low = bisect.bisect_left(self.vocabulary, literal)
-            accepted, compiled = set(), pattern(text)
-            for token in self.vocabulary[low:]:
-                if not token.startswith(literal):
-                    break
-                if compiled.fullmatch(token):
-                    accepted.add(token)
-            self.patterns[text] = accepted
+            compiled = pattern(text)
+            self.patterns[text] = {token for token in self.candidates(text)
+                                   if compiled.fullmatch(token)}
         return self.patterns[text]
 
-    def words(self, term):
+    def candidates(self, text):
+        """The tokens that begin as a pattern does, or hold its longest stretch without wildcards."""
+        begin, longest = re.match("[^*?]*", text).group(), max(re.split("[*?]", text), key=len)
+        if begin or not longest:
+            low = bisect.bisect_left(self.vocabulary, begin)
+            high = bisect.bisect_right(self.vocabulary, begin + chr(sys.maxunicode))
+            yield from self.vocabulary[low:high]
+            return
+        at = self.joined.find(longest)
+        while at >= 0:
+            number = bisect.bisect_right(self.starts, at) - 1
+            yield self.vocabulary[number]
+            at = self.joined.find(longest, self.starts[number + 1])
+
+    def words(self, term, among):
         wanted = [self.matching(*item) for item in term.phrase]
-        candidates = None
+        candidates = among
         for accepted in wanted:
             holding = set().union(*(self.holders[token] for token in accepted))
-            candidates = holding if candidates is None else candidates & holding
+            candidates = candidates & holding
         if len(wanted) == 1 and term.fields is None:
             return candidates
         return {number for number in candidates
@@ -504,21 +515,26 @@ class Collection:
     @staticmethod
     def phrase_in(wanted, piece):
         first, rest = wanted[0], wanted[1:]
+        for accepted in wanted:
+            if accepted.isdisjoint(piece):
+                return False
+        if not rest:
+            return True
         for i in range(len(piece) - len(rest)):
             if piece[i] in first and all(piece[i + 1 + j] in accepted
                                          for j, accepted in enumerate(rest)):
                 return True
         return False
 
-    def term(self, term):
-        """Ids of the documents for which the term, without its exclusion, holds."""
+    def term(self, term, among):
+        """Ids of those documents for which the term, without its exclusion, holds."""
         if term.kind == "words":
-            return self.words(term)
+            return self.words(term, among)
         if term.kind == "folder":
-            return set().union(*(ids for path, ids in self.folders.items()
-                                 if in_folder(term.value, path)))
+            return among & set().union(*(ids for path, ids in self.folders.items()
+                                         if in_folder(term.value, path)))
         test = getattr(self, "is_" + term.kind)(term)
-        return {number for number, document in self.documents.items() if test(document)}
+        return {number for number in among if test(self.documents[number])}
 
     def is_date(self, term):
         low, high = seconds_span(term, self.now, self.zone)
@@ -549,7 +565,8 @@ class Collection:
         """Ids, newest first."""
         found = set(self.all)
         for term in terms:
-            found = found - self.term(term) if term.exclude else found & self.term(term)
+            holds = self.term(term, found)
+            found = found - holds if term.exclude else holds
         return sorted(found, reverse=True)
 
 
