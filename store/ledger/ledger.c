@@ -236,8 +236,8 @@ int emlfs_ledger_close(struct emlfs_ledger *ledger, struct emlfs_err *err)
     if (!ledger->read_only) {
         r = ledger->poisoned ? -EROFS : 0;
         ledger->mark.segment_bytes = ledger->offset;
-        /* One slot is enough: where only the other, older one is left, it says less. */
-        if (r == 0)
+        /* Both: where a slot is damaged later, the other one still says closed. */
+        for (unsigned slot = 0; slot < 2 && r == 0; slot++)
             r = ledger_mark_now(ledger, true);
     }
     ledger_free(ledger);
