@@ -76,7 +76,7 @@ static int place_close(struct place *place, struct emlfs_err *err)
     return r;
 }
 
-/* The archive and its index. A look must be enough for the index, too: it cannot catch up. */
+/* The archive and its index. Where a look is not enough for the index, it is opened as usual. */
 static int place_contents(struct place *place, bool with_index, struct emlfs_err *err)
 {
     int r = emlfs_archive_open(&place->options, &place->archive, err);
@@ -84,8 +84,8 @@ static int place_contents(struct place *place, bool with_index, struct emlfs_err
     if (r < 0 || !with_index)
         return r;
     place->trying = place->options.look;
-    r = place_index(place, err);
-    if (r < 0 || !place->options.look || emlfs_index_is_current(place->index)) {
+    r = place_index(place, place->trying ? NULL : err);
+    if (!place->trying || (r == 0 && emlfs_index_is_current(place->index))) {
         place->trying = false;
         return r;
     }

@@ -78,7 +78,8 @@ struct look_row look_rows_at(const struct look_rows *rows, size_t at);
 /* ---- look_table.c: one table file */
 
 struct look_table;
-/* Opens the file name in dir_fd and reads its index. EUCLEAN, ENOENT, EIO, E2BIG, ENOMEM. */
+/* Reads the index of a file in dir_fd, which must stay open. EUCLEAN, ENOENT, EIO, E2BIG, ENOMEM.
+ */
 int look_table_open(const struct crc32c *crc, int dir_fd, const struct look_file *file,
                     struct look_table **ret);
 /* The same of fd, which it takes in any case. */

@@ -25,8 +25,8 @@
 #define CONTENT_MAX_BYTES ((size_t)8 << 20)
 #define KEYS_MAX_BYTES ((size_t)64 << 20)
 #define BLOCKS_MAX ((size_t)1 << 20)
-#define KEPT 32u /* blocks of a table that are kept expanded */
-#define KEPT_MAX_BYTES ((size_t)16 << 10)
+#define KEPT 4u /* blocks of a table that are kept expanded: there may be a thousand tables */
+#define KEPT_MAX_BYTES ((size_t)8 << 10)
 
 struct handle {
     uint64_t offset, len; /* without the trailer */
@@ -43,7 +43,9 @@ struct kept {
 
 struct look_table {
     const struct crc32c *crc;
-    int fd;
+    int fd; /* -1: the file is opened by its number for each read, since there may be many */
+    int dir_fd;
+    uint64_t number;
     uint64_t bytes;
     struct emlfs_buf keys;
     struct emlfs_buf blocks; /* of struct block_at */
@@ -77,6 +79,39 @@ static struct handle handle_take(struct emlfs_cursor *cur)
 
 /* ---- blocks */
 
+/* .sst is what old versions called it. */
+static int file_open(int dir_fd, uint64_t number)
+{
+    static const char *const ends[] = {"ldb", "sst"};
+    char name[40];
+    int fd = -1;
+
+    for (unsigned i = 0; i < 2 && fd < 0; i++) {
+        (void)snprintf(name, sizeof(name), "%06llu.%s", (unsigned long long)number, ends[i]);
+        fd = openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+        if (fd < 0 && errno != ENOENT)
+            break;
+    }
+    return fd < 0 ? -errno : fd;
+}
+
+/* len bytes at offset, into data. -EUCLEAN: there are fewer, or the file is not as long as told. */
+static int bytes_read(const struct look_table *table, void *data, size_t len, uint64_t offset)
+{
+    EMLFS_FD_CLEANUP int opened = table->fd < 0 ? file_open(table->dir_fd, table->number) : -1;
+    int fd = table->fd < 0 ? opened : table->fd;
+    struct stat st;
+
+    if (fd < 0)
+        return fd;
+    if (fstat(fd, &st) < 0)
+        return -errno;
+    if ((uint64_t)st.st_size != table->bytes)
+        return -EUCLEAN;
+    ssize_t n = emlfs_os_pread_full(fd, data, len, offset);
+    return n < 0 ? (int)n : (size_t)n == len ? 0 : -EUCLEAN;
+}
+
 static int file_read(const struct look_table *table, struct handle handle, struct emlfs_buf *out)
 {
     emlfs_buf_clear(out);
@@ -87,11 +122,9 @@ static int file_read(const struct look_table *table, struct handle handle, struc
     int r = emlfs_buf_reserve(out, want);
     if (r < 0)
         return r;
-    ssize_t n = emlfs_os_pread_full(table->fd, out->data, want, handle.offset);
-    if (n < 0)
-        return (int)n;
-    out->len = (size_t)n;
-    return (size_t)n == want ? 0 : -EUCLEAN;
+    r = bytes_read(table, out->data, want, handle.offset);
+    out->len = r < 0 ? 0 : want;
+    return r;
 }
 
 static int expand(struct emlfs_span packed, struct emlfs_buf *out)
@@ -201,54 +234,32 @@ static int footer_read(struct look_table *table, struct handle *ret_index)
 
     if (table->bytes < FOOTER_BYTES)
         return -EUCLEAN;
-    ssize_t n = emlfs_os_pread_full(table->fd, bytes, sizeof(bytes), table->bytes - FOOTER_BYTES);
-    if (n < 0)
-        return (int)n;
-    struct emlfs_cursor cur = emlfs_cursor_of(emlfs_span_of(bytes, (size_t)n));
-    struct emlfs_cursor magic =
-        emlfs_cursor_of(emlfs_span_of(bytes + FOOTER_BYTES - 8, (size_t)n == FOOTER_BYTES ? 8 : 0));
+    int r = bytes_read(table, bytes, sizeof(bytes), table->bytes - FOOTER_BYTES);
+    if (r < 0)
+        return r;
+    struct emlfs_cursor cur = emlfs_cursor_of(emlfs_span_of(bytes, sizeof(bytes)));
+    struct emlfs_cursor magic = emlfs_cursor_of(emlfs_span_of(bytes + FOOTER_BYTES - 8, 8));
     (void)handle_take(&cur); /* of filters and the like */
     *ret_index = handle_take(&cur);
     return cur.bad || emlfs_cursor_u64le(&magic) != MAGIC ? -EUCLEAN : 0;
 }
 
-/* .sst is what old versions called it. */
-static int file_open(int dir_fd, uint64_t number)
+/* Takes the file of like in any case. */
+static int table_new(const struct look_table *like, struct look_table **ret)
 {
-    static const char *const ends[] = {"ldb", "sst"};
-    char name[40];
-    int fd = -1;
-
-    for (unsigned i = 0; i < 2 && fd < 0; i++) {
-        (void)snprintf(name, sizeof(name), "%06llu.%s", (unsigned long long)number, ends[i]);
-        fd = openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-        if (fd < 0 && errno != ENOENT)
-            break;
-    }
-    return fd < 0 ? -errno : fd;
-}
-
-int look_table_of(const struct crc32c *crc, int fd, uint64_t bytes, struct look_table **ret)
-{
-    struct look_table *table = calloc(1, sizeof(*table));
+    struct look_table *table = malloc(sizeof(*table));
     struct handle index;
-    struct stat st;
+    int fd = like->fd;
 
     if (!table) {
         emlfs_os_close(&fd);
         return -ENOMEM;
     }
+    *table = *like;
     pthread_mutex_init(&table->lock, NULL);
-    table->crc = crc;
-    table->fd = fd;
-    table->bytes = bytes;
     table->keys = EMLFS_BUF_INIT(KEYS_MAX_BYTES);
     table->blocks = EMLFS_BUF_INIT(BLOCKS_MAX * sizeof(struct block_at));
-    int r = fstat(fd, &st) < 0 ? -errno : 0;
-    if (r == 0 && (uint64_t)st.st_size != bytes)
-        r = -EUCLEAN;
-    if (r == 0)
-        r = footer_read(table, &index);
+    int r = footer_read(table, &index);
     if (r == 0)
         r = index_read(table, index);
     if (r < 0) {
@@ -259,12 +270,20 @@ int look_table_of(const struct crc32c *crc, int fd, uint64_t bytes, struct look_
     return 0;
 }
 
+int look_table_of(const struct crc32c *crc, int fd, uint64_t bytes, struct look_table **ret)
+{
+    const struct look_table like = {.crc = crc, .fd = fd, .bytes = bytes};
+
+    return table_new(&like, ret);
+}
+
 int look_table_open(const struct crc32c *crc, int dir_fd, const struct look_file *file,
                     struct look_table **ret)
 {
-    int fd = file_open(dir_fd, file->number);
+    const struct look_table like = {
+        .crc = crc, .fd = -1, .dir_fd = dir_fd, .number = file->number, .bytes = file->bytes};
 
-    return fd < 0 ? fd : look_table_of(crc, fd, file->bytes, ret);
+    return table_new(&like, ret);
 }
 
 void look_table_free(struct look_table *table)
