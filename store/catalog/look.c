@@ -95,7 +95,7 @@ static size_t log_find(const struct look_backend *look, struct emlfs_span key)
 
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (look_compare(look_rows_at(&look->rows, middle).key, key) < 0)
+        if (catalog_compare(look_rows_at(&look->rows, middle).key, key) < 0)
             low = middle + 1;
         else
             high = middle;
@@ -166,7 +166,7 @@ static size_t run_find(const struct look_backend *look, const struct look_run *r
 
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (look_compare(file_large(files[middle]), key) < 0)
+        if (catalog_compare(file_large(files[middle]), key) < 0)
             low = middle + 1;
         else
             high = middle;
@@ -268,7 +268,9 @@ static struct look_place *walk_least(struct look_walk *walk)
 
     for (size_t i = 0; i < sources_n(walk->backend); i++) {
         struct look_place *place = &walk->places[i];
-        int order = !place->valid ? 1 : least ? look_compare(place->row.key, least->row.key) : -1;
+        int order = !place->valid ? 1
+                    : least       ? catalog_compare(place->row.key, least->row.key)
+                                  : -1;
         if (order < 0 || (order == 0 && place->row.sequence > least->row.sequence))
             least = place;
     }
@@ -283,7 +285,7 @@ static int walk_pass(struct look_walk *walk)
 
     for (size_t i = 0; i < sources_n(walk->backend) && r == 0; i++) {
         struct look_place *place = &walk->places[i];
-        while (r == 0 && place->valid && look_compare(place->row.key, key) <= 0)
+        while (r == 0 && place->valid && catalog_compare(place->row.key, key) <= 0)
             r = place_next(walk->backend, i, place);
     }
     return r;
@@ -346,7 +348,7 @@ static int walk_key_below(struct look_walk *walk)
     for (size_t i = 0; i < sources_n(walk->backend) && r == 0; i++) {
         struct look_place *place = &walk->places[i];
         r = place_seek_below(walk->backend, i, emlfs_buf_view(&below), place);
-        if (r == 0 && place->valid && (!any || look_compare(place->row.key, found) > 0)) {
+        if (r == 0 && place->valid && (!any || catalog_compare(place->row.key, found) > 0)) {
             found = place->row.key;
             any = true;
         }
@@ -446,7 +448,7 @@ static bool source_has(const struct look_backend *look, size_t source, struct em
         return true;
     size_t at = run_find(look, run, key);
     return at < run->n &&
-           look_compare(file_small(look_files(&look->version)[run->first + at]), key) <= 0;
+           catalog_compare(file_small(look_files(&look->version)[run->first + at]), key) <= 0;
 }
 
 static int single_find(struct look_walk *single, struct emlfs_span key, struct look_row *ret)
@@ -580,7 +582,7 @@ static int file_order(const void *a, const void *b)
         return one->level < other->level ? -1 : 1;
     if (one->level == 0)
         return (one->number < other->number) - (one->number > other->number);
-    return look_compare(file_small(one), file_small(other));
+    return catalog_compare(file_small(one), file_small(other));
 }
 
 static int runs_make(struct look_backend *look)
@@ -597,7 +599,7 @@ static int runs_make(struct look_backend *look)
     for (size_t i = 0; i < n; i++) {
         struct look_run *last = look->runs_n ? &look->runs[look->runs_n - 1] : NULL;
         if (last && files[i]->level > 0 && files[i - 1]->level == files[i]->level) {
-            if (look_compare(file_large(files[i - 1]), file_small(files[i])) >= 0)
+            if (catalog_compare(file_large(files[i - 1]), file_small(files[i])) >= 0)
                 return -EUCLEAN;
             last->n++;
         } else {
@@ -662,16 +664,9 @@ static int logs_load(struct look_backend *look, const char *dir)
 /* Tables that are not there must show now: who only looks cannot make them again. */
 static int tables_there(const struct look_backend *look)
 {
-    char name[2][40];
-
-    for (size_t i = 0; i < look_files_n(&look->version); i++) {
-        unsigned long long number = look_files(&look->version)[i]->number;
-        (void)snprintf(name[0], sizeof(name[0]), "%06llu.ldb", number);
-        (void)snprintf(name[1], sizeof(name[1]), "%06llu.sst", number);
-        if (faccessat(look->dir_fd, name[0], R_OK, 0) < 0 &&
-            faccessat(look->dir_fd, name[1], R_OK, 0) < 0)
+    for (size_t i = 0; i < look_files_n(&look->version); i++)
+        if (look_table_there(look->dir_fd, look_files(&look->version)[i]->number) < 0)
             return -EUCLEAN;
-    }
     return 0;
 }
 

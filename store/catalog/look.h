@@ -21,11 +21,6 @@ struct look_row {
     bool deleted;
 };
 
-static inline int look_compare(struct emlfs_span a, struct emlfs_span b)
-{
-    return catalog_compare(a, b);
-}
-
 /* crc is the stored form: rotated, and a constant added. */
 bool look_crc_fits(const struct crc32c *crc, struct emlfs_span first, struct emlfs_span second,
                    uint32_t stored);
@@ -78,6 +73,8 @@ struct look_row look_rows_at(const struct look_rows *rows, size_t at);
 /* ---- look_table.c: one table file */
 
 struct look_table;
+/* ENOENT: the file is not in dir_fd; or why it cannot be opened. */
+int look_table_there(int dir_fd, uint64_t number);
 /* Reads the index of a file in dir_fd, which must stay open. EUCLEAN, ENOENT, EIO, E2BIG, ENOMEM.
  */
 int look_table_open(const struct crc32c *crc, int dir_fd, const struct look_file *file,

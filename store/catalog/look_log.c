@@ -281,7 +281,7 @@ static struct emlfs_span row_key(const struct look_row_at *row)
 static int row_order(const void *a, const void *b)
 {
     const struct look_row_at *one = a, *other = b;
-    int order = look_compare(row_key(one), row_key(other));
+    int order = catalog_compare(row_key(one), row_key(other));
 
     return order ? order : (one->sequence < other->sequence) - (one->sequence > other->sequence);
 }

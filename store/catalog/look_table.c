@@ -95,19 +95,42 @@ static int file_open(int dir_fd, uint64_t number)
     return fd < 0 ? -errno : fd;
 }
 
-/* len bytes at offset, into data. -EUCLEAN: there are fewer, or the file is not as long as told. */
-static int bytes_read(const struct look_table *table, void *data, size_t len, uint64_t offset)
+int look_table_there(int dir_fd, uint64_t number)
 {
-    EMLFS_FD_CLEANUP int opened = table->fd < 0 ? file_open(table->dir_fd, table->number) : -1;
-    int fd = table->fd < 0 ? opened : table->fd;
+    EMLFS_FD_CLEANUP int fd = file_open(dir_fd, number);
+
+    return fd < 0 ? fd : 0;
+}
+
+/* The table's file. *ret_opened is for the caller to close. */
+static int table_fd(const struct look_table *table, int *ret_opened)
+{
+    *ret_opened = table->fd < 0 ? file_open(table->dir_fd, table->number) : -1;
+    return table->fd < 0 ? *ret_opened : table->fd;
+}
+
+/* -EUCLEAN: the file is not as long as told. */
+static int size_check(const struct look_table *table)
+{
+    EMLFS_FD_CLEANUP int opened = -1;
+    int fd = table_fd(table, &opened);
     struct stat st;
 
     if (fd < 0)
         return fd;
     if (fstat(fd, &st) < 0)
         return -errno;
-    if ((uint64_t)st.st_size != table->bytes)
-        return -EUCLEAN;
+    return (uint64_t)st.st_size == table->bytes ? 0 : -EUCLEAN;
+}
+
+/* len bytes at offset, into data. -EUCLEAN: there are fewer. */
+static int bytes_read(const struct look_table *table, void *data, size_t len, uint64_t offset)
+{
+    EMLFS_FD_CLEANUP int opened = -1;
+    int fd = table_fd(table, &opened);
+
+    if (fd < 0)
+        return fd;
     ssize_t n = emlfs_os_pread_full(fd, data, len, offset);
     return n < 0 ? (int)n : (size_t)n == len ? 0 : -EUCLEAN;
 }
@@ -203,7 +226,7 @@ static int index_add(struct look_table *table, struct emlfs_span key, struct eml
     size_t n = blocks_n(table);
 
     key.len -= TAG_BYTES;
-    if (!emlfs_cursor_done(&cur) || (n > 0 && look_compare(key, block_key(table, n - 1)) < 0))
+    if (!emlfs_cursor_done(&cur) || (n > 0 && catalog_compare(key, block_key(table, n - 1)) < 0))
         return -EUCLEAN;
     int r = emlfs_buf_append(&table->keys, key.data, key.len);
     return r < 0 ? r : emlfs_buf_append(&table->blocks, &block, sizeof(block));
@@ -259,7 +282,9 @@ static int table_new(const struct look_table *like, struct look_table **ret)
     pthread_mutex_init(&table->lock, NULL);
     table->keys = EMLFS_BUF_INIT(KEYS_MAX_BYTES);
     table->blocks = EMLFS_BUF_INIT(BLOCKS_MAX * sizeof(struct block_at));
-    int r = footer_read(table, &index);
+    int r = size_check(table);
+    if (r == 0)
+        r = footer_read(table, &index);
     if (r == 0)
         r = index_read(table, index);
     if (r < 0) {
@@ -411,7 +436,7 @@ static size_t block_find(const struct look_table *table, struct emlfs_span key)
 
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (look_compare(block_key(table, middle), key) < 0)
+        if (catalog_compare(block_key(table, middle), key) < 0)
             low = middle + 1;
         else
             high = middle;
@@ -443,7 +468,7 @@ int look_cursor_seek(struct look_cursor *cursor, struct emlfs_span key)
         return 0;
     if (r == 0)
         r = look_cursor_next(cursor);
-    while (r == 0 && cursor->valid && look_compare(cursor->row.key, key) < 0)
+    while (r == 0 && cursor->valid && catalog_compare(cursor->row.key, key) < 0)
         r = look_cursor_next(cursor);
     return r;
 }
@@ -457,7 +482,7 @@ static int block_seek_below(struct look_cursor *cursor, size_t block, struct eml
     while (r == 0) {
         at = cursor->at;
         r = block_next(cursor);
-        if (r < 0 || !cursor->valid || look_compare(cursor->row.key, key) >= 0)
+        if (r < 0 || !cursor->valid || catalog_compare(cursor->row.key, key) >= 0)
             break;
         found = at + 1;
     }
