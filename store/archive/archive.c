@@ -277,9 +277,15 @@ void archive_fail(struct emlfs_archive *archive, const struct emlfs_err *err)
     atomic_store(&archive->failed, true);
 }
 
+/* Nothing of it may be put right, made or removed. */
+static bool is_untouched(const struct emlfs_archive *archive)
+{
+    return archive->read_only || archive->look;
+}
+
 int archive_writable(struct emlfs_archive *archive, struct emlfs_err *err)
 {
-    if (archive->read_only || archive->look)
+    if (is_untouched(archive))
         return emlfs_err_set(err, EROFS, MODULE, "%s is open for reading only", archive->path);
     if (!atomic_load(&archive->failed))
         return 0;
@@ -384,7 +390,7 @@ static int store_open_one(struct emlfs_archive *archive, const struct store_dir 
     struct store *store = NULL;
     int rc = store_open(&opening, &store, err);
 
-    if ((rc == -EUCLEAN || rc == -ENOENT) && last && !archive->read_only && !archive->look &&
+    if ((rc == -EUCLEAN || rc == -ENOENT) && last && !is_untouched(archive) &&
         store_complete(archive, dir, &store, NULL) == 0)
         rc = 0;
     if (rc == 0)
@@ -540,11 +546,11 @@ static int replay_all(struct emlfs_archive *archive, const struct emlfs_archive_
 {
     struct replay_options replay = {.progress = options->progress,
                                     .totals = &archive->opening,
-                                    .cut = !archive->read_only && !archive->look,
+                                    .cut = !is_untouched(archive),
                                     .keep_mark = archive->read_only};
     int rc = 0;
 
-    if (archive->ledger && !archive->read_only && !archive->look)
+    if (archive->ledger && !is_untouched(archive))
         rc = heal_new(archive->ledger, false, &replay.heal);
     if (rc < 0)
         return emlfs_err_sys(err, -rc, MODULE, "ledger");
@@ -714,7 +720,7 @@ static int catalogs_open(struct emlfs_archive *archive, const struct emlfs_archi
         rebuild = true;
     if (rc == 0)
         rc = stores_open(archive, &rebuild, err);
-    if (rc < 0 && rebuild && !archive->read_only && !archive->look) {
+    if (rc < 0 && rebuild && !is_untouched(archive)) {
         struct rebuild_options again = {.path = archive->path,
                                         .keys = &archive->keys,
                                         .ledger = archive->ledger,
