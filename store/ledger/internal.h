@@ -52,6 +52,10 @@ int ledger_segment_open(const char *dir, const struct emlfs_key *key, uint32_t n
 void ledger_segment_close(struct ledger_segment *segment);
 /* Highest number that exists, 0 for none. */
 int ledger_segment_last(const char *dir, uint32_t *ret_number);
+/*
+ * Of the last segment, where closing in order left size records. -EBADMSG: another one is the last.
+ */
+int ledger_segment_closed(const char *dir, uint64_t size, uint32_t *ret_number);
 /* Seal plain as frame, append header and body to out. The nonce is chosen here. */
 int ledger_frame_seal(struct ledger_segment *segment, struct ledger_frame *frame,
                       struct emlfs_span plain, struct emlfs_buf *out);

@@ -173,14 +173,13 @@ int emlfs_ledger_closed(const struct emlfs_ledger_config *config)
     if (r == 0 && (mark.size == 0 || mark.segment_bytes == 0))
         r = -EBUSY;
     if (r == 0)
-        r = ledger_segment_last(config->dir, &last);
+        r = ledger_segment_closed(config->dir, mark.size, &last);
     if (r == 0)
         r = ledger_segment_path(config->dir, last, records);
     if (r == 0)
         r = ledger_path(config->dir, "checkpoints", notes);
-    if (r == 0 &&
-        (last != ledger_segment_of(mark.size - 1) || !file_ends_at(records, mark.segment_bytes) ||
-         !file_ends_at(notes, mark.checkpoints_bytes)))
+    if (r == 0 && (!file_ends_at(records, mark.segment_bytes) ||
+                   !file_ends_at(notes, mark.checkpoints_bytes)))
         r = -EBADMSG;
     return r;
 }

@@ -74,9 +74,7 @@ static int tail_marked(struct emlfs_ledger *ledger, struct tail *tail)
     const struct ledger_mark *mark = &ledger->mark;
     struct stat st;
     uint32_t number;
-    int r = mark->size ? ledger_segment_last(ledger->dir, &number) : -EBADMSG;
-    if (r == 0 && number != ledger_segment_of(mark->size - 1))
-        r = -EBADMSG;
+    int r = ledger_segment_closed(ledger->dir, mark->size, &number);
     if (r == 0)
         r = ledger_segment_open(ledger->dir, &ledger->keys.records, number, !ledger->read_only,
                                 &ledger->segment);

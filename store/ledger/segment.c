@@ -191,6 +191,12 @@ int ledger_segment_last(const char *dir, uint32_t *ret_number)
     return 0;
 }
 
+int ledger_segment_closed(const char *dir, uint64_t size, uint32_t *ret_number)
+{
+    int r = size ? ledger_segment_last(dir, ret_number) : -EBADMSG;
+    return r == 0 && *ret_number != ledger_segment_of(size - 1) ? -EBADMSG : r;
+}
+
 static void frame_aad(const struct ledger_segment *segment,
                       const uint8_t header[FRAME_HEADER_BYTES],
                       uint8_t ret[SEGMENT_HEADER_BYTES + FRAME_HEADER_BYTES])
