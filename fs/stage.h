@@ -36,9 +36,8 @@ struct fs_stage_handle; /* one open of a staged file */
 
 #define FS_STAGE_FILES_MAX 65536u /* there at once; what is in grace gives way */
 #define FS_STAGE_UID_MAX 32768u   /* of one uid */
-#define FS_STAGE_OPEN_MAX                                                                          \
-    256u /* that are being written: a descriptor and 64 KiB each; half                             \
-          * of them may be one uid's */
+/* That are being written: a descriptor and 64 KiB each; half of them may be one uid's. */
+#define FS_STAGE_OPEN_MAX 256u
 
 #define FS_STAGE_NS_PER_SEC INT64_C(1000000000)
 #define FS_STAGE_GRACE_NS (60 * FS_STAGE_NS_PER_SEC)
