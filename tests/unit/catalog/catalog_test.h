@@ -24,6 +24,15 @@ struct fixture {
     struct emlfs_catalog *catalog;
 };
 
+/* From 0 to n - 1; *state is not 0. */
+static inline unsigned random_below(uint64_t *state, unsigned n)
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    return (unsigned)((*state >> 20) % n);
+}
+
 static inline struct emlfs_key test_key(uint8_t fill)
 {
     struct emlfs_key key;

@@ -127,10 +127,7 @@ struct model {
 
 static unsigned pick(struct model *m, unsigned n)
 {
-    m->random ^= m->random << 13;
-    m->random ^= m->random >> 7;
-    m->random ^= m->random << 17;
-    return (unsigned)((m->random >> 20) % n);
+    return random_below(&m->random, n);
 }
 
 /* Ascending with number; keys share much, and some are the beginning of others. */

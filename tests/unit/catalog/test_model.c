@@ -27,10 +27,7 @@ struct world {
 
 static unsigned pick(struct world *w, unsigned n)
 {
-    w->random ^= w->random << 13;
-    w->random ^= w->random >> 7;
-    w->random ^= w->random << 17;
-    return (unsigned)((w->random >> 20) % n);
+    return random_below(&w->random, n);
 }
 
 /* Key number i: order of numbers is order of keys; even ones are sealed. */

@@ -55,7 +55,8 @@ static void power_cut(struct world *w)
     world_drain(w);
 }
 
-static struct fs_stage_handle *write_to(struct world *w, const char *name, const char *text)
+/* Not flushed. */
+static struct fs_stage_handle *begin(struct world *w, const char *name, const char *text)
 {
     const struct fs_stage_mode mode = {O_WRONLY | O_CREAT | O_EXCL, 0640};
     const struct emlfs_subject subject = {.uid = ALICE, .gid = ALICE};
@@ -65,7 +66,14 @@ static struct fs_stage_handle *write_to(struct world *w, const char *name, const
 
     OK(fs_stage_create(w->stage, &subject, &at, &mode, &handle, &err));
     OK(fs_stage_pwrite(handle, emlfs_span_str(text), 0, &err));
-    OK(fs_stage_flush(handle, &err));
+    return handle;
+}
+
+static struct fs_stage_handle *write_to(struct world *w, const char *name, const char *text)
+{
+    struct fs_stage_handle *handle = begin(w, name, text);
+
+    OK(fs_stage_flush(handle, NULL));
     return handle;
 }
 
@@ -188,14 +196,9 @@ static void test_archived(void **state)
 static void test_not_synced(void **state)
 {
     struct world *w = *state;
-    const struct fs_stage_mode mode = {O_WRONLY | O_CREAT | O_EXCL, 0640};
-    const struct emlfs_subject subject = {.uid = ALICE, .gid = ALICE};
-    const struct fs_stage_at at = {{1}, {FOLDER_A}, "m.eml"};
-    struct fs_stage_handle *handle = NULL;
     unsigned before = spool_syncs;
+    struct fs_stage_handle *handle = begin(w, "m.eml", mail);
 
-    OK(fs_stage_create(w->stage, &subject, &at, &mode, &handle, NULL));
-    OK(fs_stage_pwrite(handle, emlfs_span_str(mail), 0, NULL));
     OK(unlink_of(w, "m.eml"));
     fs_stage_release(handle);
     assert_int_equal(spool_syncs, before);
