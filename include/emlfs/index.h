@@ -7,6 +7,7 @@
 #include "emlfs/base/actor.h"
 #include "emlfs/doctext.h"
 #include "emlfs/feed.h"
+#include "emlfs/message.h"
 #include "emlfs/query.h"
 
 /*
@@ -105,6 +106,13 @@ int emlfs_index_matches(struct emlfs_index *index, const struct emlfs_query *que
  * a search that begins now does not find does not match.
  */
 bool emlfs_index_knows(struct emlfs_index *index, struct emlfs_msg_id id);
+/*
+ * The envelopes of n messages, as emlfs_facts_encode_envelope made them when the messages were
+ * indexed, into ret[i] (each cleared first). Empty: the index has none, ask the message. Rights are
+ * the caller's business. Neighbours in order are cheap.
+ */
+void emlfs_index_envelopes(struct emlfs_index *index, const struct emlfs_msg_id *ids, unsigned n,
+                           struct emlfs_buf *ret);
 /* Number of matches. */
 int emlfs_index_count(struct emlfs_index *index, const struct emlfs_search *search, uint64_t *ret_n,
                       struct emlfs_err *err);

@@ -58,6 +58,15 @@ struct emlfs_fact_part {
 
 /* Encode; texts are cut at a character boundary to their maximum. -E2BIG, -ENOMEM. */
 int emlfs_facts_encode(const struct emlfs_facts *facts, struct emlfs_buf *out);
+/* The first mailbox of an address list as above, borrowed. */
+struct emlfs_span emlfs_facts_mailbox_first(struct emlfs_span list);
+/*
+ * Encode what a list of messages shows of one, as facts that hold nothing else: subject, and as
+ * from and to the first mailbox of From (without one of Sender) and To. -E2BIG beyond
+ * EMLFS_ENVELOPE_MAX_BYTES, -ENOMEM; out stays as it was then.
+ */
+#define EMLFS_ENVELOPE_MAX_BYTES 1024u
+int emlfs_facts_encode_envelope(const struct emlfs_facts *facts, struct emlfs_buf *out);
 /* Decode and check; *ret borrows from bytes. EUCLEAN when not what _encode could have written. */
 int emlfs_facts_decode(struct emlfs_span bytes, struct emlfs_facts *ret, struct emlfs_err *err);
 /* Take the claims out of facts that _encode wrote; nothing else changes. EUCLEAN, -ENOMEM. */

@@ -153,6 +153,38 @@ int emlfs_facts_encode(const struct emlfs_facts *facts, struct emlfs_buf *out)
     return rc;
 }
 
+struct emlfs_span emlfs_facts_mailbox_first(struct emlfs_span list)
+{
+    bool quoted = false;
+
+    for (size_t i = 0; i < list.len; i++) {
+        if (list.data[i] == '\\' && quoted)
+            i++;
+        else if (list.data[i] == '"')
+            quoted = !quoted;
+        else if (list.data[i] == ',' && !quoted)
+            return emlfs_span_of(list.data, i);
+    }
+    return list;
+}
+
+int emlfs_facts_encode_envelope(const struct emlfs_facts *facts, struct emlfs_buf *out)
+{
+    const struct emlfs_facts envelope = {
+        .from = emlfs_facts_mailbox_first(facts->from.len ? facts->from : facts->sender),
+        .to = emlfs_facts_mailbox_first(facts->to),
+        .subject = facts->subject,
+    };
+    size_t start = out->len;
+    int rc = emlfs_facts_encode(&envelope, out);
+
+    if (rc == 0 && out->len - start > EMLFS_ENVELOPE_MAX_BYTES)
+        rc = -E2BIG;
+    if (rc < 0)
+        out->len = start;
+    return rc;
+}
+
 int emlfs_facts_part_append(struct emlfs_buf *parts, const struct emlfs_fact_part *part)
 {
     size_t start = parts->len;

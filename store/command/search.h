@@ -53,9 +53,9 @@ struct search_ask {
     const struct emlfs_progress *progress;
     const struct emlfs_entry *entries; /* id 0: none */
     unsigned n;
-    struct emlfs_buf *ret; /* n: encoded facts; empty: read it alone, and see why not */
+    struct emlfs_buf *ret; /* n; encoded facts go into those that are empty */
 };
-/* Returns when all are read. Whoever asks frees what is in ret. */
+/* Returns when all are read; what is empty then is to be read alone, to see why not. */
 void search_facts_read(const struct search_ask *ask);
 
 /* ---- search_sort.c: the first max of many, in bounded memory */

@@ -19,6 +19,12 @@ struct slice {
     unsigned from, to;
 };
 
+/* An entry that is there, of which nothing is known yet. */
+static bool wanted(const struct search_ask *ask, unsigned i)
+{
+    return ask->entries[i].id.v && ask->ret[i].len == 0;
+}
+
 static void slice_read(const struct slice *slice)
 {
     const struct search_ask *ask = slice->ask;
@@ -27,8 +33,7 @@ static void slice_read(const struct slice *slice)
         struct emlfs_buf *out = &ask->ret[i];
         struct emlfs_msg_info info;
 
-        *out = EMLFS_BUF_INIT(EMLFS_FACTS_MAX_BYTES);
-        if (!ask->entries[i].id.v || emlfs_progress_cancelled(ask->progress))
+        if (!wanted(ask, i) || emlfs_progress_cancelled(ask->progress))
             continue;
         if (emlfs_archive_msg_info(ask->archive, ask->entries[i].id, &info, out, NULL) < 0)
             emlfs_buf_clear(out);
@@ -41,9 +46,14 @@ static void *slice_main(void *arg)
     return NULL;
 }
 
-static unsigned threads_of(unsigned n)
+static unsigned threads_of(const struct search_ask *ask)
 {
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < ask->n; i++)
+        n += wanted(ask, i);
+
     unsigned most = n / EACH_MIN;
 
     most = most < THREADS_MAX ? most : THREADS_MAX;
@@ -56,7 +66,7 @@ void search_facts_read(const struct search_ask *ask)
     struct slice slices[THREADS_MAX];
     pthread_t threads[THREADS_MAX];
     bool running[THREADS_MAX] = {false};
-    unsigned n = threads_of(ask->n);
+    unsigned n = threads_of(ask);
 
     for (unsigned i = 0; i < n; i++)
         slices[i] = (struct slice){.ask = ask, .from = ask->n * i / n, .to = ask->n * (i + 1) / n};

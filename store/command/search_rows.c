@@ -27,14 +27,7 @@ struct search_rows {
     struct path_slot paths[PATH_SLOTS];
     struct emlfs_entry entries[SEARCH_BATCH];
     struct emlfs_buf facts[SEARCH_BATCH]; /* of entries, encoded; empty: not read ahead */
-    struct emlfs_buf encoded;             /* of one that was not */
 };
-
-static void facts_drop(struct search_rows *rows)
-{
-    for (unsigned i = 0; i < SEARCH_BATCH; i++)
-        emlfs_buf_free(&rows->facts[i]);
-}
 
 int search_rows_new(struct emlfs_call *call, struct emlfs_user_id user, struct search_rows **ret,
                     struct emlfs_err *err)
@@ -45,7 +38,8 @@ int search_rows_new(struct emlfs_call *call, struct emlfs_user_id user, struct s
         return emlfs_err_set(err, ENOMEM, "search", "out of memory");
     rows->call = call;
     rows->user = user;
-    rows->encoded = EMLFS_BUF_INIT(EMLFS_FACTS_MAX_BYTES);
+    for (unsigned i = 0; i < SEARCH_BATCH; i++)
+        rows->facts[i] = EMLFS_BUF_INIT(EMLFS_FACTS_MAX_BYTES);
     *ret = rows;
     return 0;
 }
@@ -63,8 +57,8 @@ void search_rows_free(struct search_rows *rows)
         return;
     for (unsigned i = 0; i < PATH_SLOTS; i++)
         free(rows->paths[i].path);
-    facts_drop(rows);
-    emlfs_buf_free(&rows->encoded);
+    for (unsigned i = 0; i < SEARCH_BATCH; i++)
+        emlfs_buf_free(&rows->facts[i]);
     free(rows);
 }
 
@@ -92,7 +86,7 @@ static int path_of(struct search_rows *rows, struct emlfs_folder_id id,
 
 /* ---- facts */
 
-/* The n entries as they are, and ahead: their facts. */
+/* The n entries as they are, and ahead: what is shown of them, from the index where it knows. */
 static int entries_load(struct search_rows *rows, const struct emlfs_msg_id *ids, unsigned n,
                         bool ahead, struct emlfs_err *err)
 {
@@ -103,26 +97,26 @@ static int entries_load(struct search_rows *rows, const struct emlfs_msg_id *ids
                                    .ret = rows->facts};
     int r = emlfs_archive_entries_of(rows->call->archive, rows->user, ids, n, rows->entries, err);
 
-    facts_drop(rows);
-    if (r == 0 && ahead)
+    for (unsigned i = 0; i < SEARCH_BATCH; i++)
+        emlfs_buf_clear(&rows->facts[i]);
+    if (r == 0 && ahead) {
+        emlfs_index_envelopes(rows->call->index, ids, n, rows->facts);
         search_facts_read(&ask);
+    }
     return r;
 }
 
-/* Encoded facts of entry at, borrowed. */
+/* Encoded facts of entry at, borrowed; at least what an envelope has of them. */
 static int facts_get(struct search_rows *rows, unsigned at, struct emlfs_span *ret,
                      struct emlfs_err *err)
 {
     struct emlfs_msg_info info;
-    int r;
+    int r = 0;
 
+    if (rows->facts[at].len == 0)
+        r = emlfs_archive_msg_info(rows->call->archive, rows->entries[at].id, &info,
+                                   &rows->facts[at], err);
     *ret = emlfs_buf_view(&rows->facts[at]);
-    if (ret->len > 0)
-        return 0;
-    emlfs_buf_clear(&rows->encoded);
-    r = emlfs_archive_msg_info(rows->call->archive, rows->entries[at].id, &info, &rows->encoded,
-                               err);
-    *ret = emlfs_buf_view(&rows->encoded);
     return r;
 }
 
@@ -149,27 +143,11 @@ static int facts_read(struct search_rows *rows, unsigned at, struct emlfs_facts 
     return r;
 }
 
-/* The first of a list as in message.h. */
-static struct emlfs_span mailbox_first(struct emlfs_span list)
-{
-    bool quoted = false;
-
-    for (size_t i = 0; i < list.len; i++) {
-        if (list.data[i] == '\\' && quoted)
-            i++;
-        else if (list.data[i] == '"')
-            quoted = !quoted;
-        else if (list.data[i] == ',' && !quoted)
-            return emlfs_span_of(list.data, i);
-    }
-    return list;
-}
-
 static struct emlfs_span correspondent_of(const struct emlfs_facts *facts, bool sent)
 {
     struct emlfs_span list = sent && facts->to.len ? facts->to : facts->from;
 
-    return mailbox_first(list.len ? list : facts->sender);
+    return emlfs_facts_mailbox_first(list.len ? list : facts->sender);
 }
 
 /* ---- rows */

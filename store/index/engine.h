@@ -121,6 +121,8 @@ void index_notice(struct emlfs_index *index, const char *fmt, ...)
 int index_refresh(struct emlfs_index *index, struct emlfs_err *err);
 /* Shelf number at, or NULL behind the last. */
 struct shelf *index_shelf(struct emlfs_index *index, unsigned at);
+/* Of the store that a message is in, or NULL. */
+struct shelf *index_shelf_of(struct emlfs_index *index, struct emlfs_msg_id id);
 void index_wake(struct emlfs_index *index);
 /* The right to work on the index; a follower at work hands it over soon. */
 void index_work_take(struct emlfs_index *index);

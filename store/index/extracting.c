@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "emlfs/base/os.h"
+#include "emlfs/message.h"
 #include "emlfs/stores.h"
 
 #define MODULE "index"
@@ -66,7 +67,7 @@ struct worker {
     struct extracting *extracting;
     struct emlfs_extractor extractor;
     bool made;
-    struct emlfs_buf raw;
+    struct emlfs_buf raw, facts;
 };
 
 /* Wait until bytes more may be held for job number. */
@@ -112,10 +113,25 @@ static void attr_of_entry(struct emlfs_archive *archive, struct emlfs_msg_id id,
     free(entry);
 }
 
-static int attr_get(struct emlfs_archive *archive, struct emlfs_msg_id id, struct doc_attr *attr)
+/* Without it results ask the message itself. */
+static void envelope_take(struct emlfs_span encoded, struct emlfs_buf *envelope)
 {
+    struct emlfs_facts facts;
+
+    *envelope = EMLFS_BUF_INIT(EMLFS_FACTS_MAX_BYTES);
+    if (emlfs_facts_decode(encoded, &facts, NULL) == 0)
+        (void)emlfs_facts_encode_envelope(&facts, envelope);
+}
+
+static int attr_get(struct worker *worker, struct emlfs_msg_id id, struct job *job)
+{
+    struct emlfs_archive *archive = worker->extracting->index->options.archive;
+    struct doc_attr *attr = &job->attr;
     struct emlfs_msg_info info = {0};
-    int rc = emlfs_archive_msg_info(archive, id, &info, NULL, NULL);
+    int rc;
+
+    emlfs_buf_clear(&worker->facts);
+    rc = emlfs_archive_msg_info(archive, id, &info, &worker->facts, NULL);
 
     if (rc < 0) {
         attr_of_entry(archive, id, attr);
@@ -124,6 +140,7 @@ static int attr_get(struct emlfs_archive *archive, struct emlfs_msg_id id, struc
     attr->size_bytes = info.size_bytes;
     attr->archived_ns = info.archived_ns;
     attr->mtime_sec = seconds_of(info.mtime_ns);
+    envelope_take(emlfs_buf_view(&worker->facts), &job->envelope);
     return 0;
 }
 
@@ -219,7 +236,7 @@ static void job_run(struct worker *worker, uint64_t number, struct slot *slot, u
     struct emlfs_archive *archive = worker->extracting->index->options.archive;
     struct job *job = &slot->job;
     struct emlfs_msg_id id = emlfs_msg_id_make(emlfs_msg_id_store(job->change.first), job->doc);
-    int rc = attr_get(archive, id, &job->attr);
+    int rc = attr_get(worker, id, job);
     size_t bytes = (size_t)job->attr.size_bytes;
 
     job->text.max_bytes = EMLFS_DOCTEXT_MAX_BYTES;
@@ -248,7 +265,9 @@ static void job_run(struct worker *worker, uint64_t number, struct slot *slot, u
 static void *worker_main(void *arg)
 {
     struct extracting *extracting = arg;
-    struct worker worker = {.extracting = extracting, .raw = EMLFS_BUF_INIT(MESSAGE_MAX_BYTES)};
+    struct worker worker = {.extracting = extracting,
+                            .raw = EMLFS_BUF_INIT(MESSAGE_MAX_BYTES),
+                            .facts = EMLFS_BUF_INIT(EMLFS_FACTS_MAX_BYTES)};
 
     /* Of this thread only, on Linux; what it starts inherits it. */
     (void)setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), NICENESS);
@@ -278,10 +297,17 @@ static void *worker_main(void *arg)
         worker.extractor.free(worker.extractor.arg);
     }
     emlfs_buf_wipe(&worker.raw);
+    emlfs_buf_wipe(&worker.facts);
     return NULL;
 }
 
 /* ---- the queue */
+
+static void job_wipe(struct job *job)
+{
+    emlfs_buf_wipe(&job->text);
+    emlfs_buf_wipe(&job->envelope);
+}
 
 static unsigned threads_wanted(const struct emlfs_index *index)
 {
@@ -334,7 +360,7 @@ void extracting_stop(struct extracting *extracting)
     for (unsigned i = 0; i < extracting->threads_n; i++)
         pthread_join(extracting->threads[i], NULL);
     for (unsigned i = 0; i < JOBS_MAX; i++)
-        emlfs_buf_wipe(&extracting->slots[i].job.text);
+        job_wipe(&extracting->slots[i].job);
     pthread_mutex_destroy(&extracting->lock);
     pthread_cond_destroy(&extracting->work);
     pthread_cond_destroy(&extracting->ready);
@@ -406,7 +432,7 @@ static void head_drop(struct extracting *extracting)
 {
     struct slot *slot = &extracting->slots[extracting->head % JOBS_MAX];
 
-    emlfs_buf_wipe(&slot->job.text);
+    job_wipe(&slot->job);
     extracting->held_bytes -= slot->held_bytes;
     slot->held_bytes = 0;
     extracting->head++;

@@ -13,7 +13,8 @@ struct job {
     bool last; /* of its change: what the change says is consumed with it */
     /* the result: */
     struct doc_attr attr;
-    struct emlfs_buf text; /* checked doctext */
+    struct emlfs_buf text;     /* checked doctext */
+    struct emlfs_buf envelope; /* as the segment keeps it, empty: not known */
     unsigned problems;
     int rc; /* 0, or out of memory, no worker: try again later */
     struct emlfs_err err;

@@ -245,7 +245,8 @@ static int text_add(struct shelf *shelf, struct job *job)
     if (rc < 0)
         return rc;
     job->attr.text_bytes = text_bytes(emlfs_buf_view(&job->text));
-    return memseg_add(part->mem, &job->attr, emlfs_buf_view(&job->text));
+    return memseg_add(part->mem, &job->attr, emlfs_buf_view(&job->text),
+                      emlfs_buf_view(&job->envelope));
 }
 
 /* A full segment is written first; a text that fills one alone is left out. */

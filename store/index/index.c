@@ -39,6 +39,16 @@ struct shelf *index_shelf(struct emlfs_index *index, unsigned at)
     return shelf;
 }
 
+struct shelf *index_shelf_of(struct emlfs_index *index, struct emlfs_msg_id id)
+{
+    struct shelf *shelf;
+
+    for (unsigned i = 0; (shelf = index_shelf(index, i)); i++)
+        if (shelf->no == emlfs_msg_id_store(id))
+            return shelf;
+    return NULL;
+}
+
 /* In the order of store numbers: one that was detached comes between others. */
 static int shelf_insert(struct emlfs_index *index, struct shelf *shelf)
 {

@@ -12,16 +12,6 @@
 #define CHANGES_MAX 64u
 #define BATCHES_MAX 16u /* of waiting changes that are looked through */
 
-static struct shelf *shelf_of(struct emlfs_index *index, struct emlfs_msg_id id)
-{
-    struct shelf *shelf;
-
-    for (unsigned i = 0; (shelf = index_shelf(index, i)); i++)
-        if (shelf->no == emlfs_msg_id_store(id))
-            return shelf;
-    return NULL;
-}
-
 /* A waiting change concerns the message. Those below last are stated already, I-FOLLOW-4. */
 static bool concerns(const struct emlfs_change *change, struct emlfs_msg_id id, uint32_t last)
 {
@@ -64,7 +54,7 @@ static bool shelf_knows(struct shelf *shelf, struct emlfs_msg_id id, uint64_t *r
 
 bool emlfs_index_knows(struct emlfs_index *index, struct emlfs_msg_id id)
 {
-    struct shelf *shelf = shelf_of(index, id);
+    struct shelf *shelf = index_shelf_of(index, id);
     uint64_t drops;
 
     return shelf && shelf_knows(shelf, id, &drops);
@@ -91,7 +81,7 @@ int emlfs_index_matches(struct emlfs_index *index, const struct emlfs_query *que
 {
     const struct emlfs_search search = {
         .query = query, .user = user, .above = {id.v - 1}, .below = {id.v + 1}};
-    struct shelf *shelf = shelf_of(index, id);
+    struct shelf *shelf = index_shelf_of(index, id);
     uint64_t drops;
 
     if (!shelf || !shelf_knows(shelf, id, &drops))

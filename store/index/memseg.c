@@ -184,7 +184,8 @@ static int rows_reserve(struct memseg *mem)
     return 0;
 }
 
-static int document_reserve(struct memseg *mem, size_t *ret_need)
+/* *ret_need: what the words alone need. */
+static int document_reserve(struct memseg *mem, size_t envelope, size_t *ret_need)
 {
     const struct doc_words *words = &mem->scratch;
     size_t need = 0;
@@ -192,7 +193,7 @@ static int document_reserve(struct memseg *mem, size_t *ret_need)
         need += word_need(&words->words[i]);
     int r = need > MEM_MAX_BYTES ? -E2BIG : 0;
     if (r == 0)
-        r = arena_reserve(mem, need);
+        r = arena_reserve(mem, need + aligned(envelope));
     if (r == 0)
         r = terms_reserve(mem, words->words_n);
     if (r == 0)
@@ -310,8 +311,19 @@ static void word_commit(struct memseg *mem, const struct doc_word *word, uint32_
     term->df++;
 }
 
-static void document_commit(struct memseg *mem, const struct doc_attr *attr, size_t need)
+static struct emlfs_span envelope_keep(struct memseg *mem, struct emlfs_span envelope)
 {
+    if (envelope.len == 0)
+        return envelope;
+    uint8_t *kept = arena_take(mem, envelope.len);
+    memcpy(kept, envelope.data, envelope.len);
+    return emlfs_span_of(kept, envelope.len);
+}
+
+static void document_commit(struct memseg *mem, const struct doc_attr *attr, size_t need,
+                            struct emlfs_span envelope)
+{
+    const struct emlfs_span kept = envelope_keep(mem, envelope);
     const struct doc_words *words = &mem->scratch;
     for (uint32_t i = 0; i < words->words_n; i++) {
         if (i + 8 < words->words_n)
@@ -320,24 +332,26 @@ static void document_commit(struct memseg *mem, const struct doc_attr *attr, siz
         word_commit(mem, &words->words[i], attr->doc, need);
     }
     mem->rows[mem->docs / MEM_ROWS][mem->docs % MEM_ROWS] =
-        (struct attr_row){.attr = *attr, .lens = words->lens};
+        (struct attr_row){.attr = *attr, .lens = words->lens, .envelope = kept};
     mem->docs++;
     mem->last_doc = attr->doc;
     mem->text_bytes += attr->text_bytes;
 }
 
-int memseg_add(struct memseg *mem, const struct doc_attr *attr, struct emlfs_span doctext)
+int memseg_add(struct memseg *mem, const struct doc_attr *attr, struct emlfs_span doctext,
+               struct emlfs_span envelope)
 {
     size_t need;
-    if (attr->doc == 0 || attr->doc < mem->first_doc || (mem->docs && attr->doc <= mem->last_doc))
+    if (envelope.len > EMLFS_ENVELOPE_MAX_BYTES || attr->doc == 0 || attr->doc < mem->first_doc ||
+        (mem->docs && attr->doc <= mem->last_doc))
         return -EINVAL;
     int r = doc_words_fill(&mem->scratch, doctext);
     if (r < 0)
         return r;
     pthread_rwlock_wrlock(&mem->lock);
-    r = document_reserve(mem, &need);
+    r = document_reserve(mem, envelope.len, &need);
     if (r == 0)
-        document_commit(mem, attr, need);
+        document_commit(mem, attr, need, envelope);
     pthread_rwlock_unlock(&mem->lock);
     return r;
 }

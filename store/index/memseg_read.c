@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "memseg_read.h"
 #include "memseg.h"
 
 #include <stdlib.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "postings.h"
+#include "memseg_read.h"
 
 #include <stdlib.h>
 

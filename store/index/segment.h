@@ -6,6 +6,7 @@
 
 #include "emlfs/base/crypto.h"
 #include "emlfs/doctext.h"
+#include "emlfs/message.h"
 
 /*
  * Segments: immutable, sealed files that hold postings. Documents are message numbers of one store.
@@ -42,10 +43,12 @@ struct memseg;
 int memseg_new(uint32_t first_doc, struct memseg **ret);
 void memseg_free(struct memseg *mem);
 /*
- * Add document attr->doc (above all before it) with its doctext (checked). All or nothing: a
- * failure leaves the segment as it was. -E2BIG: flush first. -ENOMEM.
+ * Add document attr->doc (above all before it) with its doctext (checked) and envelope (what
+ * results show of it, message.h; empty: not known). All or nothing: a failure leaves the
+ * segment as it was. -E2BIG: flush first. -ENOMEM, -EINVAL.
  */
-int memseg_add(struct memseg *mem, const struct doc_attr *attr, struct emlfs_span doctext);
+int memseg_add(struct memseg *mem, const struct doc_attr *attr, struct emlfs_span doctext,
+               struct emlfs_span envelope);
 int memseg_file(struct memseg *mem, enum filing_kind kind, uint32_t key, uint32_t doc, bool in);
 size_t memseg_bytes(const struct memseg *mem);
 /* Write as a file (path must not exist; synced, not its directory). */
@@ -150,6 +153,9 @@ int attr_reader_get(struct attr_reader *reader, uint32_t doc, struct doc_attr *r
                     struct emlfs_err *err);
 int attr_reader_field(struct attr_reader *reader, uint32_t doc, uint32_t position,
                       enum emlfs_text_field *ret, struct emlfs_err *err);
+/* The envelope into ret (cleared before). -ENOENT: the document is not here. */
+int attr_reader_envelope(struct attr_reader *reader, uint32_t doc, struct emlfs_buf *ret,
+                         struct emlfs_err *err);
 /* One attribute of up to ATTR_VALUES documents, ascending; each called for all rows in order: what
  * many documents are asked about costs a few nanoseconds a document. Non-zero return stops. */
 enum attr_column_kind { ATTR_SIZE, ATTR_MTIME, ATTR_ARCHIVED, ATTR_PRIORITY, ATTR_ATTACHMENT };

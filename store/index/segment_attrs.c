@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "segment_internal.h"
+#include "memseg_read.h"
 
 #include <stdlib.h>
 
@@ -10,7 +10,15 @@
  * document; S-ATTR-3 the columns fill the page exactly.
  */
 
-enum { COLUMN_DOC, COLUMN_TEXT, COLUMN_SIZE, COLUMN_MTIME, COLUMN_ARCHIVED, COLUMN_FLAGS };
+enum {
+    COLUMN_DOC,
+    COLUMN_TEXT,
+    COLUMN_SIZE,
+    COLUMN_MTIME,
+    COLUMN_ARCHIVED,
+    COLUMN_ENVELOPE,
+    COLUMN_FLAGS
+};
 #define FLAG_ATTACHMENT 4u
 
 /* Times may lie before 1970: with the sign turned they ascend as unsigned numbers. */
@@ -33,6 +41,8 @@ static uint64_t cell_of(const struct attr_row *row, unsigned column)
         return time_turn(attr->mtime_sec);
     case COLUMN_ARCHIVED:
         return time_turn(attr->archived_ns);
+    case COLUMN_ENVELOPE:
+        return row->envelope_at;
     case COLUMN_FLAGS:
         return (attr->priority & 3u) | (attr->attachment ? FLAG_ATTACHMENT : 0);
     default:
@@ -137,6 +147,8 @@ void attr_page_row(const struct attr_page *page, unsigned row, struct attr_row *
         .priority = (uint8_t)(flags & 3),
         .attachment = flags & FLAG_ATTACHMENT,
     };
+    ret->envelope_at = attr_cell(page, COLUMN_ENVELOPE, row);
+    ret->envelope = emlfs_span_of(NULL, 0);
     for (unsigned f = 0; f < FIELD_N; f++)
         ret->lens.v[f] = (uint32_t)attr_cell(page, COLUMN_FLAGS + 1 + f, row);
 }
@@ -161,6 +173,7 @@ struct attr_reader {
     uint32_t index;
     struct attr_page page;
     uint32_t low, high; /* documents of the page; high 0: no page */
+    struct stream_reader envelopes;
 };
 
 static int doc_compare(const void *key, struct emlfs_span first)
@@ -178,6 +191,7 @@ int attr_reader_new(struct segment *segment, struct attr_reader **ret)
     if (!reader)
         return -ENOMEM;
     reader->segment = segment;
+    reader->envelopes = (struct stream_reader){.file = segment->file, .kind = STREAM_ENVELOPES};
     *ret = reader;
     return 0;
 }
@@ -195,6 +209,7 @@ void attr_reader_free(struct attr_reader *reader)
     if (!reader)
         return;
     block_leave(reader);
+    stream_reader_end(&reader->envelopes);
     free(reader);
 }
 
@@ -304,6 +319,34 @@ int attr_reader_field(struct attr_reader *reader, uint32_t doc, uint32_t positio
     if (r == 0)
         *ret = (enum emlfs_text_field)field_of_position(&row.lens, position);
     return r;
+}
+
+int attr_row_envelope(struct attr_reader *reader, const struct attr_row *row, struct emlfs_buf *ret,
+                      struct emlfs_err *err)
+{
+    uint8_t head[ENVELOPE_HEAD_BYTES];
+    emlfs_buf_clear(ret);
+    if (reader->segment->mem)
+        return emlfs_buf_append(ret, row->envelope.data, row->envelope.len);
+    int r = stream_read(&reader->envelopes, row->envelope_at, sizeof(head), head, err);
+    if (r < 0)
+        return r;
+    const size_t len = head[0] | (size_t)head[1] << 8;
+    if (len > EMLFS_ENVELOPE_MAX_BYTES)
+        return segment_impossible(err, "envelope");
+    r = emlfs_buf_reserve(ret, len);
+    if (r == 0)
+        r = stream_read(&reader->envelopes, row->envelope_at + sizeof(head), len, ret->data, err);
+    ret->len = r == 0 ? len : 0;
+    return r;
+}
+
+int attr_reader_envelope(struct attr_reader *reader, uint32_t doc, struct emlfs_buf *ret,
+                         struct emlfs_err *err)
+{
+    struct attr_row row;
+    int r = row_get(reader, doc, &row, err);
+    return r < 0 ? r : attr_row_envelope(reader, &row, ret, err);
 }
 
 int segment_attr(struct segment *segment, uint32_t doc, struct doc_attr *ret, struct emlfs_err *err)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "segment_internal.h"
+#include "memseg_read.h"
 
 #include <stdlib.h>
 

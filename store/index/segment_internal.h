@@ -9,7 +9,7 @@
 
 /* What the files of segments share. Byte tables and the invariants S-...: store/FORMAT.md. */
 
-#define SEGMENT_VERSION 1u
+#define SEGMENT_VERSION 2u
 #define SEGMENT_HEADER_BYTES 64u
 #define SEGMENT_TRAILER_BYTES 32u
 #define SEGMENT_ID_BYTES 32u
@@ -18,8 +18,9 @@
 #define BLOCK_HEAD_BYTES 5u    /* codec, plain length */
 #define BLOCK_EXTRA_BYTES (BLOCK_HEAD_BYTES + EMLFS_GCM_TAG_BYTES)
 #define PAGE_TERMS 64u
-#define ATTR_PAGE ATTR_VALUES /* rows */
-#define FIELD_N 8u            /* EMLFS_TEXT_SUBJECT... as 0... */
+#define ATTR_PAGE ATTR_VALUES  /* rows */
+#define ENVELOPE_HEAD_BYTES 2u /* its length */
+#define FIELD_N 8u             /* EMLFS_TEXT_SUBJECT... as 0... */
 
 enum stream_kind {
     STREAM_FOOTER = 0,
@@ -30,8 +31,15 @@ enum stream_kind {
     STREAM_POSITIONS = 5,
     STREAM_ATTRS = 6,
     STREAM_FILINGS = 7,
-    STREAMS = 8,
+    STREAM_ENVELOPES = 8,
+    STREAMS = 9,
 };
+/* Places in it are offsets; the others are ordered by keys. */
+static inline bool stream_is_bytes(enum stream_kind kind)
+{
+    return kind == STREAM_DOCS || kind == STREAM_SKIPS || kind == STREAM_POSITIONS ||
+           kind == STREAM_ENVELOPES;
+}
 
 /* Positions [begin of field 0, ...): lengths of the fields in order, gaps between pieces included.
  */
@@ -170,6 +178,8 @@ int term_page_next(struct term_walk *walk);
 struct attr_row {
     struct doc_attr attr;
     struct field_lens lens;
+    uint64_t envelope_at;       /* in a file: its place in STREAM_ENVELOPES */
+    struct emlfs_span envelope; /* in memory */
 };
 int attr_page_encode(struct emlfs_buf *out, const struct attr_row *rows, unsigned n);
 struct attr_column {
@@ -177,7 +187,7 @@ struct attr_column {
     unsigned width;
     const uint8_t *bits;
 };
-#define ATTR_COLUMNS (6u + FIELD_N)
+#define ATTR_COLUMNS (7u + FIELD_N)
 struct attr_page {
     unsigned n;
     const uint8_t *end; /* of the page */
@@ -192,6 +202,9 @@ struct attr_walk {
     uint32_t index, page, row;
 };
 int attr_walk_next(struct attr_walk *walk, struct attr_row *ret, struct emlfs_err *err);
+/* The envelope of a row of the reader's segment, into ret (cleared before). */
+int attr_row_envelope(struct attr_reader *reader, const struct attr_row *row, struct emlfs_buf *ret,
+                      struct emlfs_err *err);
 /* Which field a position is in, 0: none. */
 unsigned field_of_position(const struct field_lens *lens, uint32_t position);
 
@@ -218,30 +231,5 @@ void filing_walk_end(struct filing_walk *walk);
 /* One statement of the bytes in cur; 1, 0 at their end (also the fuzz target's). */
 int filing_decode(struct filing_walk *walk);
 int filing_compare(const struct filing *a, const struct filing *b);
-
-/* ---- the part in memory, for readers (memseg_read.c) */
-
-struct mem_term;
-struct mem_term_key {
-    uint64_t key; /* the first bytes, for sorting */
-    const struct mem_term *term;
-};
-struct mem_terms {
-    struct mem_term_key *v;
-    size_t n;
-};
-int memseg_open_postings(struct memseg *mem, struct emlfs_span term, struct postings *ret);
-void memseg_postings_of(struct memseg *mem, const struct mem_term *term, struct postings *ret);
-struct emlfs_span mem_term_bytes(const struct mem_term *term);
-/* All terms that glob matches (an empty pattern: all), unordered. */
-int memseg_match(struct memseg *mem, struct emlfs_span pattern, struct mem_terms *ret);
-uint32_t memseg_term_df(struct memseg *mem, const struct mem_term *term);
-int memseg_row(struct memseg *mem, uint32_t doc, struct attr_row *ret);
-/* The row at index i, -ENOENT behind the last. */
-int memseg_row_at(struct memseg *mem, uint32_t i, struct attr_row *ret);
-void memseg_get_info(struct memseg *mem, struct segment_info *ret, uint32_t *ret_filings_low);
-/* Statements in order of filing_compare, the last word of each (range NULL: all); free(*ret). */
-int memseg_filings(struct memseg *mem, const struct filing_range *range, struct filing **ret,
-                   size_t *ret_n);
 
 #endif

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "memseg_read.h"
 #include "postings.h"
 #include "segment_write.h"
 
@@ -47,6 +48,7 @@ struct merge {
     unsigned n;
     struct segment_writer *writer;
     struct dead_terms dead;
+    struct emlfs_buf envelope;
     uint32_t first_doc, last_doc;
     unsigned ticks;
 };
@@ -348,6 +350,16 @@ static int reversed_merge(struct merge *merge, struct emlfs_err *err)
 
 /* ---- rows and filings */
 
+static int row_copy(struct merge *merge, struct attr_reader *reader, const struct attr_row *row,
+                    struct emlfs_err *err)
+{
+    int r = attr_row_envelope(reader, row, &merge->envelope, err);
+    if (r < 0)
+        return r;
+    r = writer_attr(merge->writer, row, emlfs_buf_view(&merge->envelope));
+    return r < 0 ? writer_error(merge->writer, r, err) : 0;
+}
+
 static int source_rows(struct merge *merge, struct source *source, struct emlfs_err *err)
 {
     struct attr_walk walk = {0};
@@ -364,11 +376,9 @@ static int source_rows(struct merge *merge, struct source *source, struct emlfs_
         }
         if (!doc_alive(merge, row.attr.doc))
             continue;
-        r = writer_attr(merge->writer, &row);
-        if (r < 0) {
-            (void)writer_error(merge->writer, r, err);
+        r = row_copy(merge, walk.reader, &row, err);
+        if (r < 0)
             break;
-        }
     }
     attr_reader_free(walk.reader);
     return r < 0 ? r : 0;
@@ -460,6 +470,7 @@ static void merge_end(struct merge *merge)
         free(source->mem_terms.v);
         free(source->mem_filings);
     }
+    emlfs_buf_wipe(&merge->envelope);
     free(merge->sources);
     free(merge->dead.slots);
 }
@@ -507,7 +518,7 @@ static int merge_run(struct merge *merge, struct emlfs_err *err)
 
 int segment_merge(const struct segment_merge *setup, struct emlfs_err *err)
 {
-    struct merge merge = {.setup = setup};
+    struct merge merge = {.setup = setup, .envelope = EMLFS_BUF_INIT(EMLFS_ENVELOPE_MAX_BYTES)};
     if (setup->n == 0 || setup->n > MERGE_SOURCES_MAX)
         return emlfs_err_set(err, EINVAL, "index", "cannot merge %u segments", setup->n);
     merge.sources = calloc(setup->n, sizeof(*merge.sources));

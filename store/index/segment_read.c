@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "memseg_read.h"
 #include "segment_internal.h"
 
 #include <fcntl.h>
@@ -115,11 +116,6 @@ static int block_load(const struct segment_file *file, const struct block_place 
 static int load_error(int rc, enum stream_kind kind, uint32_t index, struct emlfs_err *err)
 {
     return emlfs_err_sys(err, -rc, "index", "block %u of stream %u of a segment", index, kind);
-}
-
-static bool stream_is_bytes(enum stream_kind kind)
-{
-    return kind == STREAM_DOCS || kind == STREAM_SKIPS || kind == STREAM_POSITIONS;
 }
 
 int block_get(struct segment_file *file, enum stream_kind kind, uint32_t index,

@@ -377,9 +377,23 @@ static int rows_flush(struct segment_writer *w)
     return r < 0 ? r : emlfs_buf_append(&s->block, w->scratch.data, w->scratch.len);
 }
 
-int writer_attr(struct segment_writer *w, const struct attr_row *row)
+static int envelope_put(struct segment_writer *w, struct emlfs_span envelope)
 {
-    w->rows[w->rows_n++] = *row;
+    const uint8_t head[ENVELOPE_HEAD_BYTES] = {(uint8_t)envelope.len, (uint8_t)(envelope.len >> 8)};
+    if (envelope.len > EMLFS_ENVELOPE_MAX_BYTES)
+        return -EINVAL;
+    int r = stream_put(w, STREAM_ENVELOPES, emlfs_span_of(head, sizeof(head)));
+    return r < 0 ? r : stream_put(w, STREAM_ENVELOPES, envelope);
+}
+
+int writer_attr(struct segment_writer *w, const struct attr_row *row, struct emlfs_span envelope)
+{
+    const uint64_t at = stream_at(&w->streams[STREAM_ENVELOPES]);
+    int r = envelope_put(w, envelope);
+    if (r < 0)
+        return r;
+    w->rows[w->rows_n] = *row;
+    w->rows[w->rows_n++].envelope_at = at;
     w->docs++;
     w->text_bytes += row->attr.text_bytes;
     return w->rows_n == ATTR_PAGE ? rows_flush(w) : 0;
@@ -542,8 +556,7 @@ static int streams_end(struct segment_writer *w)
     if (r == 0)
         r = rows_flush(w);
     for (unsigned i = STREAM_TERMS; i < STREAMS && r == 0; i++) {
-        const bool bytes = i == STREAM_DOCS || i == STREAM_SKIPS || i == STREAM_POSITIONS;
-        r = bytes ? stream_flush(w, i) : paged_flush(w, i);
+        r = stream_is_bytes(i) ? stream_flush(w, i) : paged_flush(w, i);
     }
     return r;
 }

@@ -25,7 +25,8 @@ int writer_posting(struct segment_writer *w, const struct posting *posting);
 /* *ret_df 0: the term was dropped. */
 int writer_term_done(struct segment_writer *w, uint32_t *ret_df);
 int writer_reversed(struct segment_writer *w, struct emlfs_span reversed);
-int writer_attr(struct segment_writer *w, const struct attr_row *row);    /* ascending */
+/* Ascending. -EINVAL: the envelope is longer than EMLFS_ENVELOPE_MAX_BYTES. */
+int writer_attr(struct segment_writer *w, const struct attr_row *row, struct emlfs_span envelope);
 int writer_filing(struct segment_writer *w, const struct filing *filing); /* in order */
 /* Footer, sync, close. Frees w, as _abort does; both remove the file on failure. */
 int writer_finish(struct segment_writer *w, struct emlfs_err *err);

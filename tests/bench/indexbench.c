@@ -39,7 +39,7 @@ static double seconds_since(int64_t begin_ns)
 
 struct document {
     struct doc_attr attr;
-    struct emlfs_buf text;
+    struct emlfs_buf text, envelope;
 };
 struct feed {
     struct emlfs_archive *archive;
@@ -63,14 +63,28 @@ static uint32_t text_bytes(struct emlfs_span doctext)
     return (uint32_t)bytes;
 }
 
+static int envelope_take(struct feed *feed, struct emlfs_msg_id id, struct document *document,
+                         struct emlfs_msg_info *ret)
+{
+    EMLFS_BUF_CLEANUP struct emlfs_buf encoded = EMLFS_BUF_INIT(EMLFS_FACTS_MAX_BYTES);
+    struct emlfs_facts facts;
+    int r = emlfs_archive_msg_info(feed->archive, id, ret, &encoded, &feed->err);
+    if (r == 0)
+        r = emlfs_facts_decode(emlfs_buf_view(&encoded), &facts, &feed->err);
+    if (r == 0 && emlfs_facts_encode_envelope(&facts, &document->envelope) == -ENOMEM)
+        r = -ENOMEM;
+    return r;
+}
+
 static int document_take(struct feed *feed, uint32_t number, struct emlfs_buf *raw)
 {
     struct emlfs_msg_id id = emlfs_msg_id_make(STORE_NO, number);
     struct document *document = &feed->v[feed->n];
     struct emlfs_msg_info info;
     enum emlfs_priority priority;
-    *document = (struct document){.text = EMLFS_BUF_INIT(EMLFS_DOCTEXT_MAX_BYTES)};
-    int r = emlfs_archive_msg_info(feed->archive, id, &info, NULL, &feed->err);
+    *document = (struct document){.text = EMLFS_BUF_INIT(EMLFS_DOCTEXT_MAX_BYTES),
+                                  .envelope = EMLFS_BUF_INIT(EMLFS_FACTS_MAX_BYTES)};
+    int r = envelope_take(feed, id, document, &info);
     if (r == 0)
         r = emlfs_archive_msg_read(feed->archive, id, raw, &feed->err);
     if (r == 0)
@@ -183,7 +197,8 @@ static int commit(struct feed *feed, uint32_t from, uint32_t to)
     if (r < 0)
         return r;
     for (uint32_t i = from; i < to && r == 0; i++) {
-        r = memseg_add(mem, &feed->v[i].attr, emlfs_buf_view(&feed->v[i].text));
+        r = memseg_add(mem, &feed->v[i].attr, emlfs_buf_view(&feed->v[i].text),
+                       emlfs_buf_view(&feed->v[i].envelope));
         if (r == 0)
             r = memseg_file(mem, FILING_FOLDER, 2 + i / 300, i + 1, true);
         if (r == 0)

@@ -141,6 +141,7 @@ static void attrs_fuzz(struct emlfs_span in)
         attr_page_row(&again, i, &row);
         demand(row.attr.doc == rows[i].attr.doc && row.attr.mtime_sec == rows[i].attr.mtime_sec);
         demand(row.attr.size_bytes == rows[i].attr.size_bytes &&
+               row.envelope_at == rows[i].envelope_at &&
                memcmp(&row.lens, &rows[i].lens, sizeof(row.lens)) == 0);
     }
     emlfs_buf_free(&out);

@@ -159,6 +159,39 @@ static void test_claims_are_dropped(void **state)
     assert_int_equal(emlfs_facts_drop_claims(&bytes), -EUCLEAN);
 }
 
+static void check_envelope(const struct emlfs_facts *facts, const char *from, const char *to)
+{
+    EMLFS_BUF_CLEANUP struct emlfs_buf bytes = EMLFS_BUF_INIT(EMLFS_FACTS_MAX_BYTES);
+    struct emlfs_facts back;
+    assert_int_equal(emlfs_buf_append(&bytes, "before", 6), 0);
+    assert_int_equal(emlfs_facts_encode_envelope(facts, &bytes), 0);
+    struct emlfs_span encoded = emlfs_span_of(bytes.data + 6, bytes.len - 6);
+    assert_int_equal(emlfs_facts_decode(encoded, &back, NULL), 0);
+    assert_true(emlfs_span_equal(back.from, emlfs_span_str(from)));
+    assert_true(emlfs_span_equal(back.to, emlfs_span_str(to)));
+    assert_true(emlfs_span_equal(back.subject, facts->subject));
+    assert_int_equal(back.sender.len + back.message_id.len + back.reason.len, 0);
+    assert_int_equal(back.flags, 0);
+    assert_int_equal(back.date_source, EMLFS_DATE_NONE);
+}
+
+static void test_envelope(void **state)
+{
+    (void)state;
+    char text[EMLFS_ENVELOPE_MAX_BYTES + 1];
+    EMLFS_BUF_CLEANUP struct emlfs_buf bytes = EMLFS_BUF_INIT(EMLFS_FACTS_MAX_BYTES);
+    struct emlfs_facts facts = sample();
+    check_envelope(&facts, "Bob Smith <bob@example.com>", "\"Smith, Ann\" <ann@example.com>");
+    facts.from = emlfs_span_of(NULL, 0);
+    facts.sender = emlfs_span_str("\"a \\\", b\" <s@d>, <t@d>");
+    check_envelope(&facts, "\"a \\\", b\" <s@d>", "\"Smith, Ann\" <ann@example.com>");
+    memset(text, 'x', sizeof(text));
+    facts.subject = emlfs_span_of(text, sizeof(text));
+    assert_int_equal(emlfs_buf_append(&bytes, "before", 6), 0);
+    assert_int_equal(emlfs_facts_encode_envelope(&facts, &bytes), -E2BIG);
+    assert_int_equal(bytes.len, 6);
+}
+
 static void test_parts_are_counted(void **state)
 {
     (void)state;
@@ -183,9 +216,13 @@ static void test_parts_are_counted(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),          cmocka_unit_test(test_text_is_cleaned_and_cut),
-        cmocka_unit_test(test_too_much_is_refused), cmocka_unit_test(test_altered),
-        cmocka_unit_test(test_parts_are_counted),   cmocka_unit_test(test_claims_are_dropped),
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_text_is_cleaned_and_cut),
+        cmocka_unit_test(test_too_much_is_refused),
+        cmocka_unit_test(test_altered),
+        cmocka_unit_test(test_envelope),
+        cmocka_unit_test(test_parts_are_counted),
+        cmocka_unit_test(test_claims_are_dropped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

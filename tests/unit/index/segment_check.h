@@ -133,6 +133,7 @@ static inline void glob_check(struct model *m, struct segment *segment)
 
 static inline void attrs_check(const struct model *m, struct segment *segment)
 {
+    struct emlfs_buf envelope = EMLFS_BUF_INIT(EMLFS_ENVELOPE_MAX_BYTES);
     struct attr_reader *reader;
     struct doc_attr attr;
     assert_int_equal(0, attr_reader_new(segment, &reader));
@@ -141,6 +142,7 @@ static inline void attrs_check(const struct model *m, struct segment *segment)
         int r = doc % 2 ? segment_attr(segment, doc, &attr, NULL)
                         : attr_reader_get(reader, doc, &attr, NULL);
         assert_int_equal(row ? 0 : -ENOENT, r);
+        assert_int_equal(r, attr_reader_envelope(reader, doc, &envelope, NULL));
         if (!row)
             continue;
         assert_int_equal(row->attr.doc, attr.doc);
@@ -150,8 +152,12 @@ static inline void attrs_check(const struct model *m, struct segment *segment)
         assert_int_equal(row->attr.archived_ns, attr.archived_ns);
         assert_int_equal(row->attr.priority, attr.priority);
         assert_int_equal(row->attr.attachment, attr.attachment);
+        assert_int_equal(row->envelope_len, envelope.len);
+        if (envelope.len)
+            assert_memory_equal(row->envelope, envelope.data, envelope.len);
     }
     attr_reader_free(reader);
+    emlfs_buf_free(&envelope);
 }
 
 struct filing_seen {

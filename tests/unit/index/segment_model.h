@@ -28,6 +28,8 @@ struct model_place {
 struct model_doc {
     struct doc_attr attr;
     bool dead;
+    uint8_t envelope[EMLFS_ENVELOPE_MAX_BYTES];
+    size_t envelope_len;
 };
 struct model_filing {
     enum filing_kind kind;
@@ -144,6 +146,15 @@ static inline struct doc_attr model_attr(struct model *m, uint32_t doc, size_t t
     };
 }
 
+/* Most are short, some as long as may be, some empty. */
+static inline void model_envelope(struct model *m, struct model_doc *row)
+{
+    const uint32_t most = model_random(m, 16) ? 200 : EMLFS_ENVELOPE_MAX_BYTES + 1;
+    row->envelope_len = model_random(m, 16) ? model_random(m, most) : most - 1;
+    for (size_t i = 0; i < row->envelope_len; i++)
+        row->envelope[i] = (uint8_t)model_random(m, 256);
+}
+
 /* A random document into mem and model, perhaps leaving numbers out before it. */
 static inline void model_add(struct model *m, struct memseg *mem)
 {
@@ -156,7 +167,9 @@ static inline void model_add(struct model *m, struct memseg *mem)
     MODEL_GROW(m, docs);
     struct model_doc *row = &m->docs[m->docs_n++];
     *row = (struct model_doc){.attr = model_attr(m, doc, doctext.len)};
-    assert_int_equal(0, memseg_add(mem, &row->attr, emlfs_buf_view(&doctext)));
+    model_envelope(m, row);
+    assert_int_equal(0, memseg_add(mem, &row->attr, emlfs_buf_view(&doctext),
+                                   emlfs_span_of(row->envelope, row->envelope_len)));
     model_index(m, doc, emlfs_buf_view(&doctext));
     m->last_doc = doc;
     emlfs_buf_free(&doctext);

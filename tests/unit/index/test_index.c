@@ -184,6 +184,66 @@ static void test_kill(void **state)
 }
 #endif
 
+/* ---- envelopes */
+
+static void envelope_expect(unsigned number, struct emlfs_buf *ret)
+{
+    EMLFS_BUF_CLEANUP struct emlfs_buf encoded = EMLFS_BUF_INIT(EMLFS_FACTS_MAX_BYTES);
+    struct emlfs_facts facts;
+    emlfs_buf_clear(ret);
+    must(engine_facts(number, &encoded));
+    if (number % 11 == 3 || number % 7 == 2)
+        return;
+    must(emlfs_facts_decode(emlfs_buf_view(&encoded), &facts, NULL));
+    must(emlfs_facts_encode_envelope(&facts, ret));
+    assert_true(ret->len > 0);
+}
+
+/* All at once, in an order that changes the place often. damaged: some may be missing. */
+static void envelopes_check(struct engine *engine, bool damaged)
+{
+    EMLFS_BUF_CLEANUP struct emlfs_buf expected = EMLFS_BUF_INIT(EMLFS_FACTS_MAX_BYTES);
+    struct emlfs_msg_id ids[DOCS_MAX + 1];
+    struct emlfs_buf found[DOCS_MAX + 1];
+    unsigned n = engine->docs_n;
+    for (unsigned i = 0; i < n; i++) {
+        ids[i] = engine->docs[i * 7 % n].id;
+        found[i] = EMLFS_BUF_INIT(EMLFS_FACTS_MAX_BYTES);
+        must(emlfs_buf_append(&found[i], "old", 3));
+    }
+    ids[n] = emlfs_msg_id_make(emlfs_msg_id_store(ids[0]), UINT32_MAX);
+    found[n] = EMLFS_BUF_INIT(EMLFS_FACTS_MAX_BYTES);
+    emlfs_index_envelopes(engine->index, ids, n + 1, found);
+    for (unsigned i = 0; i < n; i++) {
+        envelope_expect(i * 7 % n, &expected);
+        if (!damaged || found[i].len > 0)
+            assert_true(emlfs_span_equal(emlfs_buf_view(&expected), emlfs_buf_view(&found[i])));
+        emlfs_buf_free(&found[i]);
+    }
+    assert_int_equal(found[n].len, 0);
+}
+
+static void test_envelopes(void **state)
+{
+    struct engine *engine = *state;
+
+    fill(engine, 160);
+    assert_true(engine->docs_n % 7 != 0);
+    engine_index_open(engine);
+    engine_catch_up(engine);
+    envelopes_check(engine, false); /* in memory */
+    engine_index_close(engine);
+    engine_index_open(engine);
+    envelopes_check(engine, false); /* in a file */
+    engine_index_close(engine);
+    index_remove(engine);
+    engine->memory_bytes = 1; /* in many, and merged */
+    engine_index_open(engine);
+    engine_catch_up(engine);
+    envelopes_check(engine, false);
+    engine_index_close(engine);
+}
+
 /* ---- removed and damaged */
 
 /* Answers are right, or the search says that something is damaged; then it is made again. */
@@ -197,6 +257,7 @@ static void ask_damaged(struct engine *engine)
         if (rc < 0)
             assert_true(engine->notices > 0);
     }
+    envelopes_check(engine, true);
     engine_catch_up(engine);
     ask_all(engine);
 }
@@ -596,6 +657,7 @@ static void test_read_only(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_envelopes, engine_make, engine_free),
 #ifndef EMLFS_SANITIZED
         cmocka_unit_test_setup_teardown(test_kill, engine_make, engine_free),
 #endif

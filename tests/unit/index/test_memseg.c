@@ -11,7 +11,7 @@ static int doc_add(struct memseg *mem, uint32_t doc, const char *text)
     assert_int_equal(0, emlfs_doctext_begin(&doctext, EMLFS_PRIORITY_NORMAL, false));
     assert_int_equal(
         0, emlfs_doctext_piece(&doctext, EMLFS_TEXT_BODY, emlfs_span_of(text, strlen(text))));
-    return memseg_add(mem, &attr, emlfs_buf_view(&doctext));
+    return memseg_add(mem, &attr, emlfs_buf_view(&doctext), emlfs_span_of(NULL, 0));
 }
 
 static void numbers_ascend(void **state)

@@ -93,6 +93,22 @@ static int said_pass(void *arg, uint32_t doc, bool in)
     return doc == 0;
 }
 
+/* Of documents 1 to the last. */
+static int envelopes_read(struct segment *segment)
+{
+    struct emlfs_buf envelope = EMLFS_BUF_INIT(EMLFS_ENVELOPE_MAX_BYTES);
+    struct attr_reader *reader;
+    struct segment_info info;
+    int r = attr_reader_new(segment, &reader);
+    assert_int_equal(0, r);
+    segment_get_info(segment, &info);
+    for (uint32_t doc = 1; doc <= info.last_doc && (r == 0 || r == -ENOENT); doc++)
+        r = attr_reader_envelope(reader, doc, &envelope, NULL);
+    attr_reader_free(reader);
+    emlfs_buf_free(&envelope);
+    return r == -ENOENT ? 0 : r;
+}
+
 static int all_read(const char *path)
 {
     struct segment *segment;
@@ -105,6 +121,8 @@ static int all_read(const char *path)
         r = segment_terms(segment, emlfs_span_str("*z"), true, term_pass, NULL, NULL);
     if (r == 0)
         r = segment_filings(segment, &range, said_pass, NULL, NULL);
+    if (r == 0)
+        r = envelopes_read(segment);
     segment_close(segment);
     return r;
 }
@@ -163,7 +181,7 @@ static void nothing_readable(void **state)
     assert_int_equal(0, emlfs_doctext_begin(&doctext, EMLFS_PRIORITY_NORMAL, false));
     assert_int_equal(
         0, emlfs_doctext_piece(&doctext, EMLFS_TEXT_SUBJECT, emlfs_span_of(text, strlen(text))));
-    assert_int_equal(0, memseg_add(mem, &attr, emlfs_buf_view(&doctext)));
+    assert_int_equal(0, memseg_add(mem, &attr, emlfs_buf_view(&doctext), emlfs_span_str(text)));
     assert_int_equal(0, memseg_write(mem, path, &test_key, NULL));
     assert_int_equal(0, emlfs_os_read_file(path, &bytes));
     assert_null(memmem(bytes.data, bytes.len, "confid", 6));
