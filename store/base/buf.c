@@ -9,12 +9,15 @@
 #define BUF_FIRST_BYTES 64u
 #define VARINT_MAX_BYTES 10u
 
-/* Doubling keeps appends linear; the maximum is a hard end, so the last step may be smaller. */
+/*
+ * At least doubling keeps appends linear, and whoever asks for more than that at once gets just
+ * that: it is wiped whole, so what nobody writes would cost, too. The maximum is a hard end.
+ */
 static size_t cap_grown(const struct emlfs_buf *buf, size_t need)
 {
-    size_t cap = buf->cap < BUF_FIRST_BYTES ? BUF_FIRST_BYTES : buf->cap;
-    while (cap < need && cap <= SIZE_MAX / 2)
-        cap *= 2;
+    size_t cap = buf->cap <= SIZE_MAX / 2 ? 2 * buf->cap : SIZE_MAX;
+    if (cap < BUF_FIRST_BYTES)
+        cap = BUF_FIRST_BYTES;
     if (cap < need)
         cap = need;
     return cap > buf->max_bytes ? buf->max_bytes : cap;

@@ -60,27 +60,28 @@ int block_seal(const struct segment_seal *seal, const struct block_name *name,
 }
 
 int block_unseal(const struct segment_seal *seal, const struct block_name *name,
-                 struct emlfs_span sealed, const uint8_t *trailer, struct emlfs_buf *plain)
+                 const uint8_t *trailer, struct emlfs_buf *block)
 {
     uint8_t aad[AAD_MAX_BYTES], nonce[EMLFS_GCM_NONCE_BYTES] = {0};
-    plain->len = 0;
+    const struct emlfs_span sealed = emlfs_buf_view(block);
+    block->len = 0;
     if (sealed.len < BLOCK_EXTRA_BYTES || sealed.len > BLOCK_MAX_BYTES + BLOCK_EXTRA_BYTES)
         return -EUCLEAN;
-    int r = emlfs_buf_reserve(plain, sealed.len + BITS_PAD_BYTES);
-    if (r < 0)
-        return r;
     u32_put(nonce, name->number);
-    r = emlfs_gcm_open(seal->gcm, nonce, aad_of(seal, name, trailer, aad), sealed, plain->data);
+    int r = emlfs_gcm_open(seal->gcm, nonce, aad_of(seal, name, trailer, aad), sealed, block->data);
     if (r < 0)
         return r;
     struct emlfs_cursor cur =
-        emlfs_cursor_of(emlfs_span_of(plain->data, sealed.len - EMLFS_GCM_TAG_BYTES));
+        emlfs_cursor_of(emlfs_span_of(block->data, sealed.len - EMLFS_GCM_TAG_BYTES));
     const uint8_t codec = emlfs_cursor_u8(&cur);
     const uint32_t len = emlfs_cursor_u32le(&cur);
     if (codec != 0 || len != emlfs_cursor_left(&cur))
         return -EUCLEAN;
-    memmove(plain->data, plain->data + BLOCK_HEAD_BYTES, len);
-    memset(plain->data + len, 0, BITS_PAD_BYTES);
-    plain->len = len;
+    r = emlfs_buf_reserve(block, len + BITS_PAD_BYTES);
+    if (r < 0)
+        return r;
+    memmove(block->data, block->data + BLOCK_HEAD_BYTES, len);
+    memset(block->data + len, 0, BITS_PAD_BYTES);
+    block->len = len;
     return 0;
 }

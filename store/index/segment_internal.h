@@ -79,9 +79,9 @@ int segment_key_derive(const struct emlfs_key *index_key, const uint8_t *header,
 /* Append plain as a sealed block to out; trailer is NULL but for the footer. */
 int block_seal(const struct segment_seal *seal, const struct block_name *name,
                struct emlfs_span plain, const uint8_t *trailer, struct emlfs_buf *out);
-/* The content of a sealed block into plain (cleared). EBADMSG, EUCLEAN, ENOMEM. */
+/* A sealed block becomes its content, in place. EBADMSG, EUCLEAN, ENOMEM. */
 int block_unseal(const struct segment_seal *seal, const struct block_name *name,
-                 struct emlfs_span sealed, const uint8_t *trailer, struct emlfs_buf *plain);
+                 const uint8_t *trailer, struct emlfs_buf *block);
 
 /* ---- reading a file (segment_read.c) */
 

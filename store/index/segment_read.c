@@ -83,32 +83,32 @@ static int pool_new(const struct emlfs_key *index_key, const uint8_t *header, st
     return segment_key_derive(index_key, header, &pool->key);
 }
 
+/* With room for what stands behind a plain block. */
 static int sealed_read(const struct segment_file *file, const struct block_place *place,
-                       struct emlfs_buf *sealed)
+                       struct emlfs_buf *block)
 {
-    sealed->len = 0;
-    int r = emlfs_buf_reserve(sealed, place->stored);
+    block->len = 0;
+    int r = emlfs_buf_reserve(block, place->stored + BITS_PAD_BYTES);
     if (r < 0)
         return r;
-    const ssize_t n = emlfs_os_pread_full(file->fd, sealed->data, place->stored, place->offset);
+    const ssize_t n = emlfs_os_pread_full(file->fd, block->data, place->stored, place->offset);
     if (n < 0)
         return (int)n;
-    sealed->len = (size_t)n;
-    return sealed->len < place->stored ? -EBADMSG : 0;
+    block->len = (size_t)n;
+    return block->len < place->stored ? -EBADMSG : 0;
 }
 
 static int block_load(const struct segment_file *file, const struct block_place *place,
                       const struct block_name *name, const uint8_t *trailer,
                       struct emlfs_buf *plain)
 {
-    EMLFS_BUF_CLEANUP struct emlfs_buf sealed = EMLFS_BUF_INIT(BLOCK_MAX_BYTES + BLOCK_EXTRA_BYTES);
     struct segment_seal seal;
-    int r = sealed_read(file, place, &sealed);
+    int r = sealed_read(file, place, plain);
     if (r == 0)
         r = pool_take(file->pool, &seal);
     if (r < 0)
         return r;
-    r = block_unseal(&seal, name, emlfs_buf_view(&sealed), trailer, plain);
+    r = block_unseal(&seal, name, trailer, plain);
     pool_give(file->pool, &seal);
     return r;
 }
