@@ -13,6 +13,7 @@
 #include "emlfs/base/os.h"
 #include "emlfs/ingest.h"
 #include "emlfs/verify.h"
+#include "scratch.h"
 
 /* An archive in a directory of its own, mail made by number, and what became of each message. */
 
@@ -48,7 +49,7 @@ static inline int64_t life_now(void *arg)
 static inline int life_make(void **state)
 {
     struct life *life = calloc(1, sizeof(*life));
-    snprintf(life->dir, sizeof(life->dir), "/tmp/emlfs-test-archive-XXXXXX");
+    snprintf(life->dir, sizeof(life->dir), "%s/emlfs-test-archive-XXXXXX", scratch_dir());
     life->now_ns = INT64_C(1790000000000000000);
     life->workers = 2;
     life->settings = (struct emlfs_archive_settings){.commit_ms = 20, .timezone = "UTC"};

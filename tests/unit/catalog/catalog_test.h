@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "emlfs/catalog.h"
+#include "scratch.h"
 
 /* A catalogue on either backend, in a directory of its own. */
 struct fixture {
@@ -65,7 +66,7 @@ static inline struct fixture *fixture_new(bool on_disk)
     struct fixture *f = calloc(1, sizeof(*f));
     assert_non_null(f);
     f->on_disk = on_disk;
-    snprintf(f->root, sizeof(f->root), "/tmp/emlfs-catalog-XXXXXX");
+    snprintf(f->root, sizeof(f->root), "%s/emlfs-catalog-XXXXXX", scratch_dir());
     assert_non_null(mkdtemp(f->root));
     snprintf(f->dir, sizeof(f->dir), "%s/catalog", f->root);
     return f;

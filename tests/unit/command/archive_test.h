@@ -15,10 +15,7 @@
 
 #include "emlfs/command.h"
 #include "emlfs/importer.h"
-
-#ifndef ARCHIVE_TEST_DIR
-#define ARCHIVE_TEST_DIR "/tmp"
-#endif
+#include "scratch.h"
 
 /* A real archive in a directory of its own, with the user "alice" bound to the running account. */
 struct archive_test {
@@ -56,7 +53,7 @@ static inline int archive_setup(void **state)
 
     assert_non_null(t);
     assert_non_null(self);
-    (void)snprintf(t->dir, sizeof(t->dir), "%s/emlfs-test-XXXXXX", ARCHIVE_TEST_DIR);
+    (void)snprintf(t->dir, sizeof(t->dir), "%s/emlfs-test-XXXXXX", scratch_dir());
     assert_non_null(mkdtemp(t->dir));
     (void)snprintf(t->path, sizeof(t->path), "%s/archive", t->dir);
     OK(emlfs_archive_init(t->path, &init, recovery, &err));

@@ -5,9 +5,6 @@
 #include <dirent.h>
 #include <string.h>
 
-/* Thousands of syncs that no test can tell from real ones. */
-#define ARCHIVE_TEST_DIR "/dev/shm"
-
 #include "../../../fs/stage.h"
 #include "command/archive_test.h"
 

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "../../../importers/mbox.h"
+#include "scratch.h"
 
 /* A sink that remembers what it was given, and small helpers to make sources. */
 #define COLLECT_TEXT_BYTES 256u
@@ -158,7 +159,7 @@ static inline bool collect_noted(const struct collect *collect, const char *part
 /* A fresh directory, its path in ret. */
 static inline void source_make(char *ret, size_t size)
 {
-    snprintf(ret, size, "%s/emlfs-import-XXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
+    snprintf(ret, size, "%s/emlfs-import-XXXXXX", scratch_dir());
     assert_non_null(mkdtemp(ret));
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include <pthread.h>
 
+#include "scratch.h"
 #include "segment_check.h"
 
 /* Documents say how often they contain each word, so a reader knows what must be there. */
@@ -43,7 +44,7 @@ static void giant_document(void **state)
     assert_non_null(text);
     for (unsigned i = 0; i < words; i++)
         memcpy(text + 2 * (size_t)i, "a ", 3);
-    snprintf(path, sizeof(path), "/tmp/emlfs-memseg-%d", (int)getpid());
+    snprintf(path, sizeof(path), "%s/emlfs-memseg-%d", scratch_dir(), (int)getpid());
     (void)unlink(path);
     assert_int_equal(0, memseg_new(1, &mem));
     for (uint32_t doc = 1; doc <= 4; doc++)

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "scratch.h"
 #include "segment_check.h"
 
 #define PARTS 4u
@@ -15,7 +16,7 @@ struct parts {
 static void path_make(char path[64])
 {
     static unsigned n;
-    snprintf(path, 64, "/tmp/emlfs-merge-%d-%u", (int)getpid(), n++);
+    snprintf(path, 64, "%s/emlfs-merge-%d-%u", scratch_dir(), (int)getpid(), n++);
     (void)unlink(path);
 }
 

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include "emlfs/base/os.h"
+#include "scratch.h"
 #include "segment_check.h"
 
 static const struct emlfs_key test_key = {.v = {1, 2, 3}};
@@ -10,7 +11,7 @@ static const struct emlfs_key test_key = {.v = {1, 2, 3}};
 static void path_make(char path[64])
 {
     static unsigned n;
-    snprintf(path, 64, "/tmp/emlfs-segment-%d-%u", (int)getpid(), n++);
+    snprintf(path, 64, "%s/emlfs-segment-%d-%u", scratch_dir(), (int)getpid(), n++);
     (void)unlink(path);
 }
 

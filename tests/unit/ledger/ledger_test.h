@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 #include "../../../store/ledger/internal.h"
+#include "scratch.h"
 
 /* What the ledger tests share: a ledger in a directory of its own, records, programs run. */
 
@@ -38,7 +39,7 @@ static inline int64_t test_clock(void *arg)
 
 static inline int scene_prepare(struct scene *scene)
 {
-    snprintf(scene->root, sizeof(scene->root), "/tmp/emlfs-test-ledger-XXXXXX");
+    snprintf(scene->root, sizeof(scene->root), "%s/emlfs-test-ledger-XXXXXX", scratch_dir());
     if (!mkdtemp(scene->root))
         return -1;
     snprintf(scene->dir, sizeof(scene->dir), "%s/ledger", scene->root);

@@ -16,6 +16,7 @@
 
 #include "emlfs/base/os.h"
 #include "emlfs/pack.h"
+#include "scratch.h"
 
 /* What the pack tests share: an empty directory with packs opened on it, and record contents. */
 
@@ -44,7 +45,7 @@ static inline int scene_make(void **state)
     struct scene *scene = calloc(1, sizeof(*scene));
     if (!scene)
         return -1;
-    snprintf(scene->dir, sizeof(scene->dir), "/tmp/emlfs-test-pack-XXXXXX");
+    snprintf(scene->dir, sizeof(scene->dir), "%s/emlfs-test-pack-XXXXXX", scratch_dir());
     if (!mkdtemp(scene->dir) || emlfs_packer_new(3, &scene->packer) < 0)
         return -1;
     scene_open(scene);

@@ -3,6 +3,7 @@
 #include "users_suite.h"
 
 #include "emlfs/verify.h"
+#include "scratch.h"
 #include <ftw.h>
 #include <unistd.h>
 
@@ -34,7 +35,7 @@ static void place_new(struct place *place)
     char recovery[EMLFS_RECOVERY_KEY_TEXT_MAX];
     struct emlfs_err err = {0};
 
-    snprintf(place->root, sizeof(place->root), "/tmp/emlfs-policy-XXXXXX");
+    snprintf(place->root, sizeof(place->root), "%s/emlfs-policy-XXXXXX", scratch_dir());
     assert_non_null(mkdtemp(place->root));
     snprintf(place->path, sizeof(place->path), "%s/archive", place->root);
     if (emlfs_archive_init(place->path, NULL, recovery, &err) < 0)

@@ -22,6 +22,7 @@
 #include "emlfs/ingest.h"
 #include "emlfs/message.h"
 #include "emlfs/view.h"
+#include "scratch.h"
 
 static inline void check(int rc, const struct emlfs_err *err)
 {
@@ -65,7 +66,7 @@ static inline struct emlfs_archive *archive_new(char *ret_path, size_t size)
     struct emlfs_archive *archive = NULL;
     struct emlfs_err err = {.code = 0};
 
-    (void)snprintf(ret_path, size, "/tmp/emlfs-view-XXXXXX");
+    (void)snprintf(ret_path, size, "%s/emlfs-view-XXXXXX", scratch_dir());
     assert_non_null(mkdtemp(ret_path));
     check(emlfs_archive_init(ret_path, &init, recovery, &err), &err);
     options.path = ret_path;
