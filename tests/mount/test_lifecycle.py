@@ -284,6 +284,7 @@ class ThroughMount8(MountTest):
     def test_setuid_drop_privileges(self):
         account = "games"
         moved = os.path.join(self.site.top, "moved")
+        self.site.wait_closed()
         shutil.copytree(self.site.archive, moved, ignore=shutil.ignore_patterns("control"))
         for folder, names, files in os.walk(moved):
             for name in names + files + ["."]:
@@ -422,6 +423,7 @@ class Damage(MountTest):
                 good, bad = run_as("alice", self.read_all)
                 again = run_as("alice", self.read_all)
                 self.site.umount()
+                self.site.wait_closed()
                 self.assertEqual((good, bad), again)
                 self.assertTrue(set(good) <= set(expected))
                 damaged += bad

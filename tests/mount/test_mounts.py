@@ -478,6 +478,7 @@ class Several(MountTest):
     def test_drop_privileges(self):
         """Mounted by mount.fuse3: further mounts come as /dev/fd/N, or from root."""
         account, moved = "games", os.path.join(self.site.top, "moved")
+        self.site.wait_closed()
         shutil.copytree(self.site.archive, moved, ignore=shutil.ignore_patterns("control"))
         for folder, names, files in os.walk(moved):
             for name in names + files + ["."]:

@@ -385,6 +385,7 @@ class Options(SearchTest):
         """Removing index/ costs nothing but the time to make it again."""
         before = self.found("subject:number")
         self.site.umount()
+        self.site.wait_closed()
         stores = os.path.join(self.site.archive, "stores")
         removed = 0
         for store in os.listdir(stores):
