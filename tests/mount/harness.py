@@ -203,6 +203,11 @@ def wait_until(condition, seconds=10):
     return bool(condition())
 
 
+def umount8(point):
+    """By umount(8); something else on the machine may just be looking there."""
+    return wait_until(lambda: command("umount", point).returncode == 0)
+
+
 def gone(pid):
     """The process has ended (its parent may not have taken notice yet)."""
     try:
