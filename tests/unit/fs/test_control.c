@@ -435,7 +435,7 @@ static void test_many_connections(void **state)
     assert_int_equal(refused, 16);
     for (size_t i = 0; i < 80; i++)
         raw_close(&raw[i]);
-    for (int i = 0; i < 100; i++) {
+    for (int i = 0; i < 1500; i++) {
         struct emlfs_err err = {0};
 
         if (run(c, "status", "{}", &seen, &err) == 0)
@@ -512,7 +512,7 @@ static void test_stop_with_clients(void **state)
     clock_gettime(CLOCK_MONOTONIC, &from);
     emlfs_control_stop(c->control);
     clock_gettime(CLOCK_MONOTONIC, &to);
-    assert_true(to.tv_sec - from.tv_sec < 5);
+    assert_true(to.tv_sec - from.tv_sec < 8); /* a client that asks nothing is given 10 s */
     c->control = NULL;
     raw_close(&idle);
     raw_close(&importing);
