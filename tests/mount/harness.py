@@ -203,6 +203,11 @@ def wait_until(condition, seconds=10):
     return bool(condition())
 
 
+def umount8(point):
+    """By umount(8); something else on the machine may just be looking there."""
+    return wait_until(lambda: command("umount", point).returncode == 0)
+
+
 def gone(pid):
     """The process has ended (its parent may not have taken notice yet)."""
     try:
@@ -316,11 +321,31 @@ class Site:
             kinds = re.findall(rb"opcode: ([A-Z_0-9]+)", stream.read())
         return {kind.decode(): kinds.count(kind) for kind in set(kinds)}
 
-    def umount(self, check=True):
-        done = self.emlfs("umount", self.mnt, check=check)
+    def umount(self, check=True, point=None):
+        """check: until it succeeds; something else on the machine may just be looking there."""
+        point = point or self.mnt
+        done = self.emlfs("umount", point, check=False)
+        end = time.monotonic() + 10 * SLOW
+        while check and "is in use" in done.stderr and time.monotonic() < end:
+            time.sleep(0.05)
+            done = self.emlfs("umount", point, check=False)
+        if check and done.returncode != 0:
+            raise AssertionError(f"umount {point}: {done.returncode}\n{done.stderr}")
         if done.returncode == 0:
-            wait_until(lambda: not mounts_at(self.mnt))
+            wait_until(lambda: not mounts_at(point))
         return done
+
+    def wait_closed(self):
+        """An unmount does not wait for the mount process, which closes the archive behind it."""
+        def closed():
+            with open(os.path.join(self.archive, "lock")) as lock:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    return True
+                except BlockingIOError:
+                    return False
+        if not wait_until(closed, 30):
+            raise AssertionError(f"{self.archive} is still open")
 
     def path(self, *parts):
         return os.path.join(self.mnt, *parts)

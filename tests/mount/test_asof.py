@@ -105,7 +105,7 @@ class Past(MountTest):
 
     def umount(self):
         if mounts_at(self.mnt):
-            self.site.emlfs("umount", self.mnt)
+            self.site.umount(point=self.mnt)
         self.assertTrue(wait_until(lambda: not mounts_at(self.mnt)))
 
     def live_is_well(self):

@@ -261,6 +261,7 @@ SyncState *
         try:
             self.assertEqual(run_as("bert", os.listdir, self.site.mnt), ["anna", "bert"])
             cur = self.path("anna", "INBOX", "cur")
+            self.assertTrue(wait_until(lambda: errno_as("bert", os.listdir, cur) == 0))
             self.assertEqual(len(run_as("bert", os.listdir, cur)), len(self.mail["INBOX"]))
             self.assertEqual(errno_as("bert", os.mkdir, self.path("anna", "x")), errno.EACCES)
             self.assertIn(errno_as("carl", os.listdir, cur), (errno.ENOENT, errno.EACCES))
@@ -438,8 +439,14 @@ SyncState *
         name = next(n for n in run_as("dora", os.listdir, top) if "number 300" in n)
         run_as("dora", os.mkdir, os.path.join(top, "Moved"))
         run_as("dora", os.rename, os.path.join(top, name), os.path.join(top, "Moved", name))
-        client.noop()
-        self.assertEqual(len(client.response("EXPUNGE")[1]), 1)
+        gone_ones = []
+
+        def expunged():
+            client.noop()
+            gone_ones.extend(one for one in client.response("EXPUNGE")[1] if one)
+            return gone_ones
+        self.assertTrue(wait_until(expunged))
+        self.assertEqual(len(gone_ones), 1)
         self.assertEqual(self.select(client, "INBOX"), count - 1)
         self.assertTrue(wait_until(lambda: "Moved" in self.names(other)))
         self.assertEqual(self.select(other, "Moved"), 1)
@@ -457,17 +464,16 @@ SyncState *
                         "subject:number", person="dora")
         count = self.select(client, "INBOX")
         wanted = self.select(search, "Searches/Later") + 2
+
+        def shows(connection, number):
+            connection.noop()
+            return connection.response("EXISTS")[1][-1] == str(number).encode()
         for number in (200, 201):
             put(os.path.join(self.site.source, "more"), [number])
             self.load("dora", os.path.join(self.site.source, "more"))
-            client.noop()
             count += 1
-            self.assertEqual(client.response("EXISTS")[1][-1], str(count).encode())
-
-        def found():
-            search.noop()
-            return search.response("EXISTS")[1][-1] == str(wanted).encode()
-        self.assertTrue(wait_until(found, 15))
+            self.assertTrue(wait_until(lambda n=count: shows(client, n)))
+        self.assertTrue(wait_until(lambda: shows(search, wanted), 15))
         body = self.ok(client.fetch(str(count), "(BODY.PEEK[])"))[0][1]
         self.assertEqual(body, mail(201))
         uids = self.ok(client.uid("SEARCH", "ALL"))

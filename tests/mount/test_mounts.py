@@ -14,7 +14,8 @@ import threading
 import time
 
 from harness import (EMLFS, SLOW, MountTest, become, command, errno_as, files_below, gone, main,
-                     message, mounts_at, run_as, sha_of, uid_of, wait_until, write_mail)
+                     message, mounts_at, run_as, sha_of, uid_of, umount8, wait_until,
+                     write_mail)
 
 
 class Several(MountTest):
@@ -57,8 +58,7 @@ class Several(MountTest):
                                check=check, **more)
 
     def umount_at(self, n):
-        self.assertTrue(wait_until(lambda: self.site.emlfs("umount", self.points[n], check=False)
-                                   .returncode == 0))
+        self.site.umount(point=self.points[n])
 
     def pid_at(self, n):
         with open(os.path.join(self.points[n], ".emlfs", "status.json")) as stream:
@@ -260,7 +260,7 @@ class Several(MountTest):
         self.assertEqual(os.read(reader, 1), b"x")
         os.close(reader)
         process.send_signal(signal.SIGTERM)
-        process.wait(timeout=20)
+        process.wait(timeout=20 * SLOW)
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
 
@@ -287,7 +287,7 @@ class Several(MountTest):
             self.assertTrue(wait_until(lambda: len(self.status()) == 2))
             self.assertEqual(self.pid_at(1), pid)
             process.send_signal(signo)
-            process.wait(timeout=20)
+            process.wait(timeout=20 * SLOW)
             if signo != signal.SIGKILL:
                 self.assertEqual(process.returncode, 0)
             self.assertTrue(wait_until(lambda: not mounts_at(self.points[1])), signo)
@@ -295,11 +295,11 @@ class Several(MountTest):
         process = self.foreground(1)
         self.assertTrue(wait_until(lambda: len(self.status()) == 2))
         self.umount_at(1)
-        self.assertEqual(process.wait(timeout=20), 0)
+        self.assertEqual(process.wait(timeout=20 * SLOW), 0)
         process = self.foreground(1)
         self.assertTrue(wait_until(lambda: len(self.status()) == 2))
         os.kill(pid, signal.SIGTERM)
-        self.assertEqual(process.wait(timeout=20), 0)
+        self.assertEqual(process.wait(timeout=20 * SLOW), 0)
 
     def test_foreground_server_serves_on(self):
         """The first one's own mount may end before others that it serves."""
@@ -309,7 +309,7 @@ class Several(MountTest):
         self.assertEqual(len(self.names_at(1)), 51)
         self.assertIsNone(process.poll())
         self.umount_at(1)
-        self.assertEqual(process.wait(timeout=20), 0)
+        self.assertEqual(process.wait(timeout=20 * SLOW), 0)
 
     def test_started_together(self):
         """One takes the archive, the others join it; again and again, with mounts that just end."""
@@ -472,12 +472,12 @@ class Several(MountTest):
         self.assertEqual(self.pid_at(0), self.pid_at(1))
         self.assertIn("ro", mounts_at(self.points[1])[0][2])
         for n in range(2):
-            self.assertTrue(wait_until(
-                lambda n=n: command("umount", self.points[n]).returncode == 0))
+            self.assertTrue(umount8(self.points[n]))
 
     def test_drop_privileges(self):
         """Mounted by mount.fuse3: further mounts come as /dev/fd/N, or from root."""
         account, moved = "games", os.path.join(self.site.top, "moved")
+        self.site.wait_closed()
         shutil.copytree(self.site.archive, moved, ignore=shutil.ignore_patterns("control"))
         for folder, names, files in os.walk(moved):
             for name in names + files + ["."]:
@@ -501,8 +501,7 @@ class Several(MountTest):
             fields = dict(line.split(":", 1) for line in status)
         self.assertEqual(int(fields["CapEff"].strip(), 16), 0)
         for n in (0, 2, 1):
-            self.assertTrue(wait_until(
-                lambda n=n: command("umount", self.points[n]).returncode == 0))
+            self.assertTrue(umount8(self.points[n]))
         self.assertTrue(wait_until(lambda: gone(pid)))
 
 

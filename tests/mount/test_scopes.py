@@ -9,7 +9,8 @@ import shutil
 import subprocess
 
 from harness import (ACCOUNTS, EMLFS, MountTest, command, errno_as, files_below, main, message,
-                     mounts_at, run_as, sha_of, uid_of, wait_until, write_mail)
+                     mounts_at, run_as, sha_of, uid_of, umount8, wait_until,
+                     write_mail)
 
 ACCOUNTS["carol"] = "sync"
 
@@ -53,8 +54,7 @@ class Scopes(MountTest):
         return os.path.join(self.part, *names)
 
     def hide(self):
-        self.assertTrue(wait_until(
-            lambda: self.site.emlfs("umount", self.part, check=False).returncode == 0))
+        self.site.umount(point=self.part)
 
     def shas(self, person, top):
         return run_as(person, lambda: sorted(map(sha_of, files_below(top))))
@@ -285,7 +285,7 @@ class Scopes(MountTest):
             self.assertEqual(done.returncode, 0, done.stderr)
             self.assertEqual(self.names("alice", self.part),
                              self.names("alice", self.site.path("alice")))
-            self.assertTrue(wait_until(lambda: command("umount", self.part).returncode == 0))
+            self.assertTrue(umount8(self.part))
             self.assertTrue(wait_until(lambda: not mounts_at(self.part)))
 
 

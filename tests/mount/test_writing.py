@@ -383,7 +383,7 @@ class Users(MountTest):
         mount_pid = self.site.pid()
         os.read(reader, 1)
         os.kill(mount_pid, signal.SIGKILL)
-        wait_until(lambda: gone(mount_pid))
+        self.assertTrue(wait_until(lambda: gone(mount_pid)))
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
         os.close(reader)
@@ -395,7 +395,8 @@ class Users(MountTest):
         found = run_as("alice", shas_in, self.folder)
         self.assertFalse(set(never) & set(found.values()))
         # Archived it is before the name that was given stops standing for it.
-        wait_until(lambda: all("[" in name for name in run_as("alice", shas_in, self.folder)), 90)
+        self.assertTrue(wait_until(
+            lambda: all("[" in name for name in run_as("alice", shas_in, self.folder)), 90))
         spool = os.path.join(self.site.archive, "spool")
         self.assertTrue(wait_until(lambda: not os.listdir(spool)), os.listdir(spool))
 
