@@ -8,7 +8,6 @@
  */
 #include <fcntl.h>
 #include <pthread.h>
-#include <snappy-c.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -17,6 +16,7 @@
 #include "emlfs/base/cursor.h"
 #include "emlfs/base/os.h"
 #include "look.h"
+#include "snappy.h"
 
 #define FOOTER_BYTES ((size_t)48)
 #define MAGIC 0xdb4775248b80fb57u
@@ -150,20 +150,6 @@ static int file_read(const struct look_table *table, struct handle handle, struc
     return r;
 }
 
-static int expand(struct emlfs_span packed, struct emlfs_buf *out)
-{
-    const char *from = (const char *)packed.data;
-    size_t len;
-
-    if (snappy_uncompressed_length(from, packed.len, &len) != SNAPPY_OK || len > CONTENT_MAX_BYTES)
-        return -EUCLEAN;
-    int r = emlfs_buf_reserve(out, len);
-    if (r == 0 && snappy_uncompress(from, packed.len, (char *)out->data, &len) != SNAPPY_OK)
-        r = -EUCLEAN;
-    out->len = r == 0 ? len : 0;
-    return r;
-}
-
 /* stored is scratch. */
 static int content_read(const struct look_table *table, struct handle handle,
                         struct emlfs_buf *stored, struct emlfs_buf *out)
@@ -180,7 +166,7 @@ static int content_read(const struct look_table *table, struct handle handle,
     if (!look_crc_fits(table->crc, body, type, emlfs_cursor_u32le(&trailer)))
         return -EUCLEAN;
     if (type.data[0] == 1)
-        return expand(body, out);
+        return catalog_snappy_expand(body, CONTENT_MAX_BYTES, out);
     return type.data[0] == 0 ? emlfs_buf_append(out, body.data, body.len) : -EUCLEAN;
 }
 
