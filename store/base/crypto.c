@@ -41,6 +41,11 @@ static EVP_MAC_CTX *hmac_template(EVP_MAC *hmac)
 
 static void algorithms_fetch(void)
 {
+    /*
+     * OpenSSL would take all of them apart at the end of the process, one by one, for memory that
+     * is gone anyway. Secrets are wiped by who made them.
+     */
+    (void)OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, NULL);
     algorithms_once.sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
     algorithms_once.gcm = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
     algorithms_once.hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
