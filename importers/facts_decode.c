@@ -8,8 +8,8 @@
 
 #include <gmime/gmime.h>
 
+#include "emlfs/base/library.h"
 #include "facts.h"
-#include "library.h"
 
 #define DATE_MAX_BYTES 200u
 #define FILETIME_EPOCH_SEC 11644473600 /* 1601-01-01 to 1970-01-01 */
@@ -32,7 +32,7 @@
 /* clang-format on */
 
 struct gmime_calls {
-    GMIME_CALLS(LIBRARY_MEMBER)
+    GMIME_CALLS(EMLFS_LIBRARY_MEMBER)
 };
 
 /* Written once, by facts_decode_init. */
@@ -43,11 +43,11 @@ static struct gmime_calls gmime;
 
 bool facts_decode_init(void)
 {
-    static const char *const names[] = {GMIME_CALLS(LIBRARY_NAME)};
-    static struct library library = LIBRARY_INIT(EMLFS_SONAME_GMIME, names, gmime);
+    static const char *const names[] = {GMIME_CALLS(EMLFS_LIBRARY_NAME)};
+    static struct emlfs_library library = EMLFS_LIBRARY_INIT(EMLFS_SONAME_GMIME, names, gmime);
     static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-    if (!library_load(&library))
+    if (emlfs_library_load(&library, NULL) < 0)
         return false;
     pthread_once(&once, gmime.g_mime_init);
     return true;

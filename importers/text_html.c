@@ -12,7 +12,7 @@
 
 #include <libxml/HTMLparser.h>
 
-#include "library.h"
+#include "emlfs/base/library.h"
 #include "text.h"
 
 #define LATE_EVERY 4096u
@@ -90,15 +90,15 @@ static uint32_t number_char(const uint8_t *at, size_t len)
 #define HTML_CALLS(call) call(htmlEntityLookup)
 
 struct html_calls {
-    HTML_CALLS(LIBRARY_MEMBER)
+    HTML_CALLS(EMLFS_LIBRARY_MEMBER)
 };
 
 static const struct html_calls *html_load(void)
 {
-    static const char *const names[] = {HTML_CALLS(LIBRARY_NAME)};
+    static const char *const names[] = {HTML_CALLS(EMLFS_LIBRARY_NAME)};
     static struct html_calls calls;
-    static struct library library = LIBRARY_INIT(EMLFS_SONAME_XML2, names, calls);
-    return library_load(&library) ? &calls : NULL;
+    static struct emlfs_library library = EMLFS_LIBRARY_INIT(EMLFS_SONAME_XML2, names, calls);
+    return emlfs_library_load(&library, NULL) == 0 ? &calls : NULL;
 }
 
 static uint32_t named_char(const uint8_t *name, size_t len)

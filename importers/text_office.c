@@ -8,7 +8,7 @@
 #include <libxml/parser.h>
 #include <libxml/parserInternals.h>
 
-#include "library.h"
+#include "emlfs/base/library.h"
 #include "text.h"
 
 #define LATE_EVERY 4096u
@@ -22,15 +22,15 @@
 /* clang-format on */
 
 struct xml_calls {
-    XML_CALLS(LIBRARY_MEMBER)
+    XML_CALLS(EMLFS_LIBRARY_MEMBER)
 };
 
 static const struct xml_calls *xml_load(void)
 {
-    static const char *const names[] = {XML_CALLS(LIBRARY_NAME)};
+    static const char *const names[] = {XML_CALLS(EMLFS_LIBRARY_NAME)};
     static struct xml_calls calls;
-    static struct library library = LIBRARY_INIT(EMLFS_SONAME_XML2, names, calls);
-    return library_load(&library) ? &calls : NULL;
+    static struct emlfs_library library = EMLFS_LIBRARY_INIT(EMLFS_SONAME_XML2, names, calls);
+    return emlfs_library_load(&library, NULL) == 0 ? &calls : NULL;
 }
 
 struct office {

@@ -6,7 +6,7 @@
  */
 #include <poppler.h>
 
-#include "library.h"
+#include "emlfs/base/library.h"
 #include "text.h"
 
 /* clang-format off */
@@ -20,15 +20,15 @@
 /* clang-format on */
 
 struct pdf_calls {
-    PDF_CALLS(LIBRARY_MEMBER)
+    PDF_CALLS(EMLFS_LIBRARY_MEMBER)
 };
 
 static const struct pdf_calls *pdf_load(void)
 {
-    static const char *const names[] = {PDF_CALLS(LIBRARY_NAME)};
+    static const char *const names[] = {PDF_CALLS(EMLFS_LIBRARY_NAME)};
     static struct pdf_calls calls;
-    static struct library library = LIBRARY_INIT(EMLFS_SONAME_POPPLER, names, calls);
-    return library_load(&library) ? &calls : NULL;
+    static struct emlfs_library library = EMLFS_LIBRARY_INIT(EMLFS_SONAME_POPPLER, names, calls);
+    return emlfs_library_load(&library, NULL) == 0 ? &calls : NULL;
 }
 
 static int text_take(const struct pdf_calls *pdf, struct emlfs_buf *out, char *text)

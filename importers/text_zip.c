@@ -8,7 +8,7 @@
 #include <archive.h>
 #include <archive_entry.h>
 
-#include "library.h"
+#include "emlfs/base/library.h"
 #include "text.h"
 
 #define BLOCK_BYTES 65536u
@@ -22,15 +22,15 @@
 /* clang-format on */
 
 struct zip_calls {
-    ZIP_CALLS(LIBRARY_MEMBER)
+    ZIP_CALLS(EMLFS_LIBRARY_MEMBER)
 };
 
 static const struct zip_calls *zip_load(void)
 {
-    static const char *const names[] = {ZIP_CALLS(LIBRARY_NAME)};
+    static const char *const names[] = {ZIP_CALLS(EMLFS_LIBRARY_NAME)};
     static struct zip_calls calls;
-    static struct library library = LIBRARY_INIT(EMLFS_SONAME_ARCHIVE, names, calls);
-    return library_load(&library) ? &calls : NULL;
+    static struct emlfs_library library = EMLFS_LIBRARY_INIT(EMLFS_SONAME_ARCHIVE, names, calls);
+    return emlfs_library_load(&library, NULL) == 0 ? &calls : NULL;
 }
 
 struct zip {

@@ -62,6 +62,11 @@ int emlfs_ledger_open(const struct emlfs_ledger_config *config, struct emlfs_led
                       struct emlfs_ledger_opened *ret_opened, struct emlfs_err *err);
 /* Sync, mark the clean end, free in any case. Reports the first failure. NULL is fine. */
 int emlfs_ledger_close(struct emlfs_ledger *ledger, struct emlfs_err *err);
+/*
+ * As _checkpoint, whose text nobody wants, and then _close, with a sync less: ledger is freed where
+ * either fails, and the first failure is reported. Not NULL.
+ */
+int emlfs_ledger_close_signed(struct emlfs_ledger *ledger, struct emlfs_err *err);
 
 #define EMLFS_LEDGER_APPEND_MAX 65536u
 #define EMLFS_LEDGER_APPEND_MAX_BYTES (8u << 20)

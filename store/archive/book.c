@@ -144,15 +144,10 @@ int book_closed(const struct book *book)
 
 int book_close(struct emlfs_ledger *ledger, uint64_t opened, struct emlfs_err *err)
 {
-    struct emlfs_buf text EMLFS_BUF_CLEANUP = EMLFS_BUF_INIT(EMLFS_CHECKPOINT_MAX_BYTES);
-    int closed, rc = 0;
-
     if (!ledger)
         return 0;
-    if (emlfs_ledger_size(ledger) > opened)
-        rc = emlfs_ledger_checkpoint(ledger, &text, err);
-    closed = emlfs_ledger_close(ledger, rc == 0 ? err : NULL);
-    return rc < 0 ? rc : closed;
+    return emlfs_ledger_size(ledger) > opened ? emlfs_ledger_close_signed(ledger, err)
+                                              : emlfs_ledger_close(ledger, err);
 }
 
 static int begin_take(void *arg, const struct emlfs_ledger_record *record)

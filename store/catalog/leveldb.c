@@ -2,7 +2,8 @@
 /*
  * The catalogue's backend on disk, and the only file that includes LevelDB.
  *
- * Responsible for: options, errno from LevelDB's error strings, a directory without clear text.
+ * Responsible for: loading LevelDB, options, errno from its error strings, a directory without
+ * clear text.
  *
  *   L1  A walk that met damage is invalid from then on. LevelDB itself would skip the damaged block
  *       and go on, so rows would be missing without a word.
@@ -22,6 +23,7 @@
 #include <unistd.h>
 
 #include "backend.h"
+#include "emlfs/base/library.h"
 #include "emlfs/base/os.h"
 
 #define BLOOM_BITS 10
@@ -33,6 +35,46 @@
 #define OPEN_FILES_MAX 74
 #define TABLE_BYTES ((size_t)1 << 20)
 #define SPARE_BYTES ((uint64_t)1 << 20)
+
+/* clang-format off */
+#define LEVELDB_CALLS(call) \
+    call(cache_create_lru) call(cache_destroy) call(close) call(compact_range) \
+    call(create_iterator) call(destroy_db) call(filterpolicy_create_bloom) \
+    call(filterpolicy_destroy) call(free) call(get) call(iter_destroy) call(iter_get_error) \
+    call(iter_key) call(iter_next) call(iter_prev) call(iter_seek) call(iter_seek_to_last) \
+    call(iter_valid) call(iter_value) call(open) call(options_create) call(options_destroy) \
+    call(options_set_block_size) call(options_set_cache) call(options_set_compression) \
+    call(options_set_create_if_missing) call(options_set_error_if_exists) \
+    call(options_set_filter_policy) call(options_set_max_file_size) \
+    call(options_set_max_open_files) call(options_set_paranoid_checks) \
+    call(options_set_write_buffer_size) call(readoptions_create) call(readoptions_destroy) \
+    call(readoptions_set_verify_checksums) call(write) call(writebatch_create) \
+    call(writebatch_delete) call(writebatch_destroy) call(writebatch_put) \
+    call(writeoptions_create) call(writeoptions_destroy) call(writeoptions_set_sync)
+/* clang-format on */
+
+#define CALL_MEMBER(name) EMLFS_LIBRARY_MEMBER(leveldb_##name)
+#define CALL_NAME(name) EMLFS_LIBRARY_NAME(leveldb_##name)
+
+struct leveldb_calls {
+    LEVELDB_CALLS(CALL_MEMBER)
+};
+
+/* Written once, by library_use, which whatever makes a backend or needs none calls first. */
+static struct leveldb_calls calls;
+
+#define DB(name) (calls.leveldb_##name)
+
+static int library_use(struct emlfs_err *err)
+{
+    static const char *const names[] = {LEVELDB_CALLS(CALL_NAME)};
+    static struct emlfs_library library = EMLFS_LIBRARY_INIT(EMLFS_SONAME_LEVELDB, names, calls);
+    struct emlfs_err why = {0};
+
+    if (emlfs_library_load(&library, &why) == 0)
+        return 0;
+    return emlfs_err_set(err, ELIBACC, "catalog", "%s (package libleveldb1d)", why.text);
+}
 
 struct leveldb_backend {
     leveldb_t *db;
@@ -94,7 +136,7 @@ static int error_take(struct emlfs_err *err, const char *doing, char *text)
     if (!text)
         return 0;
     int r = error_set(err, doing, text);
-    leveldb_free(text);
+    DB(free)(text);
     return r;
 }
 
@@ -103,19 +145,19 @@ static int error_take(struct emlfs_err *err, const char *doing, char *text)
 static void backend_free(struct leveldb_backend *db)
 {
     if (db->db)
-        leveldb_close(db->db);
+        DB(close)(db->db);
     if (db->options)
-        leveldb_options_destroy(db->options);
+        DB(options_destroy)(db->options);
     if (db->cache)
-        leveldb_cache_destroy(db->cache);
+        DB(cache_destroy)(db->cache);
     if (db->bloom)
-        leveldb_filterpolicy_destroy(db->bloom);
+        DB(filterpolicy_destroy)(db->bloom);
     if (db->read)
-        leveldb_readoptions_destroy(db->read);
+        DB(readoptions_destroy)(db->read);
     if (db->write_sync)
-        leveldb_writeoptions_destroy(db->write_sync);
+        DB(writeoptions_destroy)(db->write_sync);
     if (db->write_lazy)
-        leveldb_writeoptions_destroy(db->write_lazy);
+        DB(writeoptions_destroy)(db->write_lazy);
     emlfs_os_close(&db->dir_fd);
     free(db);
 }
@@ -127,24 +169,24 @@ static struct leveldb_backend *backend_new(const struct emlfs_catalog_config *co
         return NULL;
     db->dir_fd = -1;
     db->reserve_bytes = 2 * (uint64_t)config->write_buffer_bytes + SPARE_BYTES;
-    db->cache = leveldb_cache_create_lru(config->cache_bytes);
-    db->bloom = leveldb_filterpolicy_create_bloom(BLOOM_BITS);
-    db->read = leveldb_readoptions_create();
-    leveldb_readoptions_set_verify_checksums(db->read, 1);
-    db->write_sync = leveldb_writeoptions_create();
-    leveldb_writeoptions_set_sync(db->write_sync, 1);
-    db->write_lazy = leveldb_writeoptions_create();
-    db->options = leveldb_options_create();
-    leveldb_options_set_create_if_missing(db->options, config->create);
-    leveldb_options_set_error_if_exists(db->options, config->create);
-    leveldb_options_set_paranoid_checks(db->options, config->paranoid);
-    leveldb_options_set_write_buffer_size(db->options, config->write_buffer_bytes);
-    leveldb_options_set_cache(db->options, db->cache);
-    leveldb_options_set_filter_policy(db->options, db->bloom);
-    leveldb_options_set_block_size(db->options, BLOCK_BYTES);
-    leveldb_options_set_max_open_files(db->options, OPEN_FILES_MAX);
-    leveldb_options_set_max_file_size(db->options, TABLE_BYTES);
-    leveldb_options_set_compression(db->options, leveldb_snappy_compression);
+    db->cache = DB(cache_create_lru)(config->cache_bytes);
+    db->bloom = DB(filterpolicy_create_bloom)(BLOOM_BITS);
+    db->read = DB(readoptions_create)();
+    DB(readoptions_set_verify_checksums)(db->read, 1);
+    db->write_sync = DB(writeoptions_create)();
+    DB(writeoptions_set_sync)(db->write_sync, 1);
+    db->write_lazy = DB(writeoptions_create)();
+    db->options = DB(options_create)();
+    DB(options_set_create_if_missing)(db->options, config->create);
+    DB(options_set_error_if_exists)(db->options, config->create);
+    DB(options_set_paranoid_checks)(db->options, config->paranoid);
+    DB(options_set_write_buffer_size)(db->options, config->write_buffer_bytes);
+    DB(options_set_cache)(db->options, db->cache);
+    DB(options_set_filter_policy)(db->options, db->bloom);
+    DB(options_set_block_size)(db->options, BLOCK_BYTES);
+    DB(options_set_max_open_files)(db->options, OPEN_FILES_MAX);
+    DB(options_set_max_file_size)(db->options, TABLE_BYTES);
+    DB(options_set_compression)(db->options, leveldb_snappy_compression);
     return db;
 }
 
@@ -223,7 +265,7 @@ static int database_open(struct leveldb_backend *db, const struct emlfs_catalog_
     int r = dir_open(db, config, err);
     if (r < 0)
         return r;
-    db->db = leveldb_open(db->options, config->dir, &text);
+    db->db = DB(open)(db->options, config->dir, &text);
     /* Its log for people would lie in clear beside sealed rows; it goes on into the nameless file.
      */
     unlinkat(db->dir_fd, "LOG", 0);
@@ -236,10 +278,13 @@ static int database_open(struct leveldb_backend *db, const struct emlfs_catalog_
 int emlfs_catalog_leveldb_open(const struct emlfs_catalog_config *config, void **ret_backend,
                                struct emlfs_err *err)
 {
+    int r = library_use(err);
+    if (r < 0)
+        return r;
     struct leveldb_backend *db = backend_new(config);
     if (!db)
         return emlfs_err_sys(err, ENOMEM, "catalog", "cannot open %s", config->dir);
-    int r = database_open(db, config, err);
+    r = database_open(db, config, err);
     if (r < 0) {
         backend_free(db);
         return r;
@@ -281,11 +326,14 @@ int emlfs_catalog_destroy(const char *dir, struct emlfs_err *err)
 
     if (access(dir, F_OK) < 0 && errno == ENOENT)
         return 0;
-    leveldb_options_t *options = leveldb_options_create();
+    int r = library_use(err);
+    if (r < 0)
+        return r;
+    leveldb_options_t *options = DB(options_create)();
     /* First LevelDB's own removal: it refuses while somebody has the database open. */
-    leveldb_destroy_db(options, dir, &text);
-    leveldb_options_destroy(options);
-    int r = error_take(err, "remove the catalogue", text);
+    DB(destroy_db)(options, dir, &text);
+    DB(options_destroy)(options);
+    r = error_take(err, "remove the catalogue", text);
     if (r < 0)
         return r;
     r = dir_empty(dir);
@@ -300,7 +348,7 @@ static void leveldb_backend_compact(void *backend)
 
     /* Which levels to compact is decided before the memtable becomes a table: hence once more. */
     for (unsigned pass = 0; pass < 2; pass++)
-        leveldb_compact_range(db->db, NULL, 0, NULL, 0);
+        DB(compact_range)(db->db, NULL, 0, NULL, 0);
 }
 
 /* ---- rows */
@@ -312,13 +360,13 @@ static int leveldb_backend_get(void *backend, struct emlfs_span key, struct emlf
     char *text = NULL;
     size_t len = 0;
 
-    char *value = leveldb_get(db->db, db->read, (const char *)key.data, key.len, &len, &text);
+    char *value = DB(get)(db->db, db->read, (const char *)key.data, key.len, &len, &text);
     if (text)
         return error_take(err, "read a row", text);
     if (!value)
         return -ENOENT;
     int r = emlfs_buf_append(ret_value, value, len);
-    leveldb_free(value);
+    DB(free)(value);
     return r < 0 ? emlfs_err_sys(err, -r, "catalog", "cannot read a row") : 0;
 }
 
@@ -343,10 +391,11 @@ static int64_t batch_fill(leveldb_writebatch_t *batch, const struct catalog_sour
         if (r <= 0)
             return r < 0 ? r : bytes;
         if (row.deleted)
-            leveldb_writebatch_delete(batch, (const char *)row.key.data, row.key.len);
+            DB(writebatch_delete)(batch, (const char *)row.key.data, row.key.len);
         else
-            leveldb_writebatch_put(batch, (const char *)row.key.data, row.key.len,
-                                   (const char *)row.value.data, row.value.len);
+            DB(writebatch_put)
+        (batch, (const char *)row.key.data, row.key.len, (const char *)row.value.data,
+         row.value.len);
         bytes += (int64_t)(row.key.len + row.value.len + 16);
     }
 }
@@ -359,7 +408,7 @@ static int leveldb_backend_write(void *backend, const struct catalog_source *sou
     int r = 0;
 
     *ret_touched = false;
-    leveldb_writebatch_t *batch = leveldb_writebatch_create();
+    leveldb_writebatch_t *batch = DB(writebatch_create)();
     int64_t bytes = batch_fill(batch, source);
     if (bytes < 0) {
         r = emlfs_err_sys(err, (int)-bytes, "catalog", "cannot gather the rows of a commit");
@@ -367,10 +416,10 @@ static int leveldb_backend_write(void *backend, const struct catalog_source *sou
         r = emlfs_err_sys(err, ENOSPC, "catalog", "cannot commit");
     } else {
         *ret_touched = true;
-        leveldb_write(db->db, sync ? db->write_sync : db->write_lazy, batch, &text);
+        DB(write)(db->db, sync ? db->write_sync : db->write_lazy, batch, &text);
         r = error_take(err, "commit", text);
     }
-    leveldb_writebatch_destroy(batch);
+    DB(writebatch_destroy)(batch);
     return r;
 }
 
@@ -383,7 +432,7 @@ static int leveldb_walk_new(void *backend, void **ret_iter, struct emlfs_err *er
 
     if (!walk)
         return emlfs_err_sys(err, ENOMEM, "catalog", "cannot walk the catalogue");
-    walk->it = leveldb_create_iterator(db->db, db->read);
+    walk->it = DB(create_iterator)(db->db, db->read);
     *ret_iter = walk;
     return 0;
 }
@@ -392,9 +441,9 @@ static void leveldb_walk_free(void *iter)
 {
     struct leveldb_walk *walk = iter;
 
-    leveldb_iter_destroy(walk->it);
+    DB(iter_destroy)(walk->it);
     if (walk->error)
-        leveldb_free(walk->error);
+        DB(free)(walk->error);
     free(walk);
 }
 
@@ -402,15 +451,15 @@ static void leveldb_walk_free(void *iter)
 static void walk_look(struct leveldb_walk *walk)
 {
     if (!walk->error)
-        leveldb_iter_get_error(walk->it, &walk->error);
-    walk->valid = !walk->error && leveldb_iter_valid(walk->it);
+        DB(iter_get_error)(walk->it, &walk->error);
+    walk->valid = !walk->error && DB(iter_valid)(walk->it);
 }
 
 static void leveldb_walk_seek(void *iter, struct emlfs_span key)
 {
     struct leveldb_walk *walk = iter;
 
-    leveldb_iter_seek(walk->it, (const char *)key.data, key.len);
+    DB(iter_seek)(walk->it, (const char *)key.data, key.len);
     walk_look(walk);
 }
 
@@ -418,7 +467,7 @@ static void leveldb_walk_prev(void *iter)
 {
     struct leveldb_walk *walk = iter;
 
-    leveldb_iter_prev(walk->it);
+    DB(iter_prev)(walk->it);
     walk_look(walk);
 }
 
@@ -426,7 +475,7 @@ static struct emlfs_span leveldb_walk_key(const void *iter)
 {
     const struct leveldb_walk *walk = iter;
     size_t len;
-    const char *key = leveldb_iter_key(walk->it, &len);
+    const char *key = DB(iter_key)(walk->it, &len);
 
     return emlfs_span_of(key, len);
 }
@@ -441,7 +490,7 @@ static void leveldb_walk_seek_le(void *iter, struct emlfs_span key)
     if (walk->valid) {
         leveldb_walk_prev(walk);
     } else if (!walk->error) {
-        leveldb_iter_seek_to_last(walk->it);
+        DB(iter_seek_to_last)(walk->it);
         walk_look(walk);
     }
 }
@@ -450,7 +499,7 @@ static void leveldb_walk_next(void *iter)
 {
     struct leveldb_walk *walk = iter;
 
-    leveldb_iter_next(walk->it);
+    DB(iter_next)(walk->it);
     walk_look(walk);
 }
 
@@ -470,7 +519,7 @@ static struct emlfs_span leveldb_walk_value(const void *iter)
 {
     const struct leveldb_walk *walk = iter;
     size_t len;
-    const char *value = leveldb_iter_value(walk->it, &len);
+    const char *value = DB(iter_value)(walk->it, &len);
 
     return emlfs_span_of(value, len);
 }

@@ -8,7 +8,6 @@
  */
 #include <fcntl.h>
 #include <pthread.h>
-#include <snappy-c.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -17,6 +16,7 @@
 #include "emlfs/base/cursor.h"
 #include "emlfs/base/os.h"
 #include "look.h"
+#include "snappy.h"
 
 #define FOOTER_BYTES ((size_t)48)
 #define MAGIC 0xdb4775248b80fb57u
@@ -150,20 +150,6 @@ static int file_read(const struct look_table *table, struct handle handle, struc
     return r;
 }
 
-static int expand(struct emlfs_span packed, struct emlfs_buf *out)
-{
-    const char *from = (const char *)packed.data;
-    size_t len;
-
-    if (snappy_uncompressed_length(from, packed.len, &len) != SNAPPY_OK || len > CONTENT_MAX_BYTES)
-        return -EUCLEAN;
-    int r = emlfs_buf_reserve(out, len);
-    if (r == 0 && snappy_uncompress(from, packed.len, (char *)out->data, &len) != SNAPPY_OK)
-        r = -EUCLEAN;
-    out->len = r == 0 ? len : 0;
-    return r;
-}
-
 /* stored is scratch. */
 static int content_read(const struct look_table *table, struct handle handle,
                         struct emlfs_buf *stored, struct emlfs_buf *out)
@@ -180,7 +166,7 @@ static int content_read(const struct look_table *table, struct handle handle,
     if (!look_crc_fits(table->crc, body, type, emlfs_cursor_u32le(&trailer)))
         return -EUCLEAN;
     if (type.data[0] == 1)
-        return expand(body, out);
+        return catalog_snappy_expand(body, CONTENT_MAX_BYTES, out);
     return type.data[0] == 0 ? emlfs_buf_append(out, body.data, body.len) : -EUCLEAN;
 }
 
@@ -429,6 +415,50 @@ static int block_next(struct look_cursor *cursor)
     return cursor->valid ? 0 : -EUCLEAN;
 }
 
+/* Keys of a block are told by what differs from the one before, but at its places whole. */
+static size_t places_n(const struct look_cursor *cursor)
+{
+    return (cursor->content.len - 4 - cursor->end) / 4;
+}
+
+static size_t place_at(const struct look_cursor *cursor, size_t place)
+{
+    struct emlfs_cursor cur = emlfs_cursor_of(
+        emlfs_span_of(cursor->content.data + cursor->end + place * 4, sizeof(uint32_t)));
+    return emlfs_cursor_u32le(&cur);
+}
+
+static void place_enter(struct look_cursor *cursor, size_t at)
+{
+    cursor->at = at;
+    cursor->valid = false;
+    emlfs_buf_clear(&cursor->key);
+}
+
+/* Enter block before the last of its places with a row key < key, or where there is none the first.
+ */
+static int block_enter_below(struct look_cursor *cursor, size_t block, struct emlfs_span key)
+{
+    size_t low = 0, low_at = 0;
+    int r = block_enter(cursor, block);
+
+    for (size_t high = r == 0 ? places_n(cursor) : 0; r == 0 && high - low > 1;) {
+        size_t middle = low + (high - low) / 2, at = place_at(cursor, middle);
+        if (at >= cursor->end)
+            return -EUCLEAN;
+        place_enter(cursor, at);
+        r = block_next(cursor);
+        if (r == 0 && catalog_compare(cursor->row.key, key) < 0) {
+            low = middle;
+            low_at = at;
+        } else {
+            high = middle;
+        }
+    }
+    place_enter(cursor, low_at);
+    return r;
+}
+
 /* The first block that may hold a row with row key >= key. */
 static size_t block_find(const struct look_table *table, struct emlfs_span key)
 {
@@ -463,7 +493,7 @@ int look_cursor_seek(struct look_cursor *cursor, struct emlfs_span key)
 
     cursor->valid = false;
     if (block < blocks_n(cursor->table))
-        r = block_enter(cursor, block);
+        r = block_enter_below(cursor, block, key);
     else
         return 0;
     if (r == 0)
@@ -477,7 +507,8 @@ int look_cursor_seek(struct look_cursor *cursor, struct emlfs_span key)
 static int block_seek_below(struct look_cursor *cursor, size_t block, struct emlfs_span key)
 {
     size_t at = 0, found = 0;
-    int r = block_enter(cursor, block);
+    int r = block_enter_below(cursor, block, key);
+    size_t from = cursor->at;
 
     while (r == 0) {
         at = cursor->at;
@@ -486,9 +517,8 @@ static int block_seek_below(struct look_cursor *cursor, size_t block, struct eml
             break;
         found = at + 1;
     }
-    /* Keys are told by what differs from the one before: so once more from the beginning. */
-    if (r == 0)
-        r = block_enter(cursor, block);
+    /* Keys are told by what differs from the one before: so once more from there. */
+    place_enter(cursor, from);
     while (r == 0 && found > 0 && cursor->at < found)
         r = block_next(cursor);
     return r;

@@ -154,8 +154,12 @@ static int note_make(struct emlfs_ledger *ledger, struct emlfs_checkpoint *note,
     return r < 0 ? r : emlfs_checkpoint_format(note, out);
 }
 
-/* ret_poison: the failure is of a kind behind which nothing may be written. */
-static int note_write(struct emlfs_ledger *ledger, struct emlfs_span text, bool *ret_poison)
+/*
+ * closing: the marks of the close count it. ret_poison: the failure is of a kind behind which
+ * nothing may be written.
+ */
+static int note_write(struct emlfs_ledger *ledger, struct emlfs_span text, bool closing,
+                      bool *ret_poison)
 {
     int r = emlfs_os_pwrite_all(ledger->notes_fd, text.data, text.len, ledger->notes_bytes);
     if (r < 0) {
@@ -165,14 +169,14 @@ static int note_write(struct emlfs_ledger *ledger, struct emlfs_span text, bool 
     }
     r = emlfs_os_fdatasync(ledger->notes_fd);
     ledger->mark.checkpoints_bytes = ledger->notes_bytes + text.len;
-    if (r == 0)
+    if (r == 0 && !closing)
         r = ledger_mark_now(ledger, true);
     *ret_poison = r < 0;
     return r;
 }
 
 /* Under _hold, so that nobody else changes what notes guards. */
-static int note_add(struct emlfs_ledger *ledger, bool *ret_poison)
+static int note_add(struct emlfs_ledger *ledger, bool closing, bool *ret_poison)
 {
     struct emlfs_buf text EMLFS_BUF_CLEANUP = EMLFS_BUF_INIT(EMLFS_CHECKPOINT_MAX_BYTES);
     struct emlfs_checkpoint note;
@@ -183,7 +187,7 @@ static int note_add(struct emlfs_ledger *ledger, bool *ret_poison)
     if (r == 0)
         r = emlfs_sha256(emlfs_buf_view(&text), &hash);
     if (r == 0)
-        r = note_write(ledger, emlfs_buf_view(&text), ret_poison);
+        r = note_write(ledger, emlfs_buf_view(&text), closing, ret_poison);
     if (r < 0)
         return r;
     pthread_mutex_lock(&ledger->notes);
@@ -201,12 +205,26 @@ int emlfs_ledger_checkpoint(struct emlfs_ledger *ledger, struct emlfs_buf *out,
     emlfs_buf_clear(out);
     int r = ledger_hold(ledger);
     if (r == 0) {
-        r = note_add(ledger, &poison);
+        r = note_add(ledger, false, &poison);
         if (r == 0)
             r = emlfs_checkpoint_format(&ledger->last, out);
         ledger_release(ledger, poison);
     }
     return r < 0 ? emlfs_err_sys(err, -r, MODULE, "no checkpoint can be made") : 0;
+}
+
+int emlfs_ledger_close_signed(struct emlfs_ledger *ledger, struct emlfs_err *err)
+{
+    bool poison = false;
+    int r = ledger_hold(ledger);
+    if (r == 0) {
+        r = note_add(ledger, true, &poison);
+        ledger_release(ledger, poison);
+    }
+    if (r < 0)
+        emlfs_err_sys(err, -r, MODULE, "no checkpoint can be made");
+    int closed = emlfs_ledger_close(ledger, r == 0 ? err : NULL);
+    return r < 0 ? r : closed;
 }
 
 int emlfs_ledger_checkpoint_text(struct emlfs_ledger *ledger, uint64_t number,

@@ -39,6 +39,7 @@ struct rules_caller {
     int64_t until_ns;
     struct emlfs_subject subject;
     struct emlfs_user_id user; /* 0: none */
+    bool gids_known;           /* not asked for where no group is granted anything */
     unsigned gids_n;
     gid_t gids[];
 };

@@ -186,7 +186,9 @@ static struct rules_caller *caller_make(struct emlfs_rules *rules,
     gid_t *gids = NULL;
     unsigned n;
 
-    int r = account_groups(rules, user, &gids, &n);
+    /* Whoever is asked for groups may load modules and ask servers, which takes long. */
+    const bool gids_known = snapshot->groups_n > 0;
+    int r = account_groups(rules, gids_known ? user : NULL, &gids, &n);
     if (gids)
         caller = calloc(1, sizeof(*caller) + (n + 1) * sizeof(gids[0]));
     if (caller) {
@@ -195,6 +197,7 @@ static struct rules_caller *caller_make(struct emlfs_rules *rules,
         caller->until_ns = rules_now_ns(rules) + (r == 0 ? RULES_CACHE_NS : RULES_RETRY_NS);
         caller->subject = *subject;
         caller->user.v = user ? user->id.v : 0;
+        caller->gids_known = gids_known;
         memcpy(caller->gids, gids, n * sizeof(gids[0]));
         caller->gids[n] = subject->gid;
         caller->gids_n = n + 1;
@@ -229,7 +232,8 @@ static struct rules_caller *caller_at_hand(struct emlfs_rules *rules,
     struct rules_caller **places = caller_places(rules, subject);
     for (unsigned i = 0; i < RULES_CALLER_WAYS && !found; i++)
         if (caller_is(places[i], subject) && now_ns < places[i]->until_ns &&
-            places[i]->users_serial == snapshot->users_serial)
+            places[i]->users_serial == snapshot->users_serial &&
+            (places[i]->gids_known || snapshot->groups_n == 0))
             found = places[i];
     if (found)
         atomic_fetch_add(&found->refs, 1);

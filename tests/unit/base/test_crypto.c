@@ -138,6 +138,33 @@ static void test_hkdf_rfc5869(void **state)
     }
 }
 
+/* Made by an HKDF of others; from 65 bytes on, HMAC hashes the salt first. */
+static void test_hkdf_salts(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t salt_len;
+        const char *expected;
+    } table[] = {
+        {0, "a572dab7b1f34ded5f2f1624ecdd48399ed18bcaff463777e883634958b02e92"},
+        {8, "963481156c050993cf14106500dd344c22e029631216ba433c02811ced3a5661"},
+        {32, "9f897478c36ce8cff21c297a41a8a3c84e771c777c68f28a79c95a7d5a2bf651"},
+        {64, "ef75fa64da45549a534563a3c3c9f18aff1faa0745a5dc776a18cda67a2c0ffe"},
+        {65, "5a87a1a5b4ac02c85db871c99e6e7bb6f3ededfe331909f59ab5156041ba750a"},
+        {100, "1e00ca81c75442c359b1957dd707354ced625e0481001e1d8322856346492905"},
+    };
+    struct emlfs_key key, derived;
+    uint8_t salt[100];
+    memset(key.v, 0x0b, sizeof(key.v));
+    for (size_t i = 0; i < sizeof(salt); i++)
+        salt[i] = (uint8_t)i;
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        struct emlfs_span bytes = emlfs_span_of(salt, table[i].salt_len);
+        assert_int_equal(emlfs_hkdf(&key, bytes, "emlfs pack", &derived), 0);
+        assert_hex(derived.v, table[i].expected);
+    }
+}
+
 /*
  * RFC 7914 has no vector for our fixed N = 2^15; this one was computed by a scrypt written from
  * the RFC that passes the RFC's own vectors.
@@ -258,10 +285,15 @@ static void test_random_and_wipe(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sha256_fips180),  cmocka_unit_test(test_sha256_stream),
-        cmocka_unit_test(test_hmac_rfc4231),    cmocka_unit_test(test_hkdf_rfc5869),
-        cmocka_unit_test(test_scrypt_rfc7914),  cmocka_unit_test(test_gcm_vector),
-        cmocka_unit_test(test_gcm_rejects),     cmocka_unit_test(test_gcm_in_place_and_empty),
+        cmocka_unit_test(test_sha256_fips180),
+        cmocka_unit_test(test_sha256_stream),
+        cmocka_unit_test(test_hmac_rfc4231),
+        cmocka_unit_test(test_hkdf_rfc5869),
+        cmocka_unit_test(test_hkdf_salts),
+        cmocka_unit_test(test_scrypt_rfc7914),
+        cmocka_unit_test(test_gcm_vector),
+        cmocka_unit_test(test_gcm_rejects),
+        cmocka_unit_test(test_gcm_in_place_and_empty),
         cmocka_unit_test(test_random_and_wipe),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -239,7 +239,7 @@ static void child_work(struct scene *scene, uint64_t size, int ack_fd)
         if (i == 1 && emlfs_ledger_checkpoint(scene->ledger, &text, NULL) < 0)
             _exit(4);
     }
-    _exit(emlfs_ledger_close(scene->ledger, NULL) < 0 ? 5 : 0);
+    _exit(emlfs_ledger_close_signed(scene->ledger, NULL) < 0 ? 5 : 0);
 }
 
 /* The child's status; *size becomes the last acknowledged one. */

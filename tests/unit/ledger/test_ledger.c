@@ -285,6 +285,29 @@ static void test_checkpoints(void **state)
     assert_int_equal(findings.records, 500);
 }
 
+/* A checkpoint of everything stands at the end, and another close adds none. */
+static void test_signed_close(void **state)
+{
+    struct scene *scene = *state;
+    struct emlfs_buf text EMLFS_BUF_CLEANUP = EMLFS_BUF_INIT(EMLFS_CHECKPOINT_MAX_BYTES);
+    struct emlfs_ledger_opened opened;
+    struct emlfs_checkpoint checkpoint;
+    assert_int_equal(records_append(scene->ledger, 0, 10), 0);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(emlfs_ledger_close_signed(scene->ledger, NULL), 0);
+        scene->ledger = NULL;
+        assert_int_equal(emlfs_ledger_closed(&scene->config), 0);
+        assert_int_equal(emlfs_ledger_open(&scene->config, &scene->ledger, &opened, NULL), 0);
+        assert_true(opened.in_order);
+        assert_int_equal(emlfs_ledger_checkpoint_text(scene->ledger, 0, &text, NULL), 0);
+        assert_int_equal(emlfs_checkpoint_parse(emlfs_buf_view(&text), &checkpoint), 0);
+        assert_int_equal(checkpoint.number, 1);
+        assert_int_equal(checkpoint.head.size, 10);
+    }
+    scene_close(scene);
+    assert_int_equal(findings_count(scene, true), 0);
+}
+
 struct prover {
     pthread_t thread;
     struct emlfs_ledger *ledger;
@@ -522,6 +545,7 @@ int main(void)
         IN_SCENE(test_proof_lasts),
         IN_SCENE(test_proof_every_byte),
         IN_SCENE(test_checkpoints),
+        IN_SCENE(test_signed_close),
         IN_SCENE(test_pause),
         IN_SCENE(test_checkpoint_with_openssl),
         IN_SCENE(test_export_with_openssl),

@@ -140,6 +140,20 @@ static void groups_are_asked_now_and_then(void **state)
                      -ENOENT);
 }
 
+/* Who asked before a group was granted anything is seen in it at once. */
+static void groups_are_asked_for_where_they_count(void **state)
+{
+    struct world *w = *state;
+
+    assert_int_equal(check(w, CAROL, EMLFS_OBJECT_MESSAGE, DAVE, EMLFS_CALL_OPEN), -ENOENT);
+    assert_int_equal(w->asked, 0);
+    grant_group(w, DAVE, "sales", EMLFS_GRANT_READ);
+    assert_int_equal(check(w, CAROL, EMLFS_OBJECT_MESSAGE, DAVE, EMLFS_CALL_OPEN), 0);
+    assert_int_not_equal(w->asked, 0);
+    grant_group(w, DAVE, "sales", 0);
+    assert_int_equal(check(w, CAROL, EMLFS_OBJECT_MESSAGE, DAVE, EMLFS_CALL_OPEN), -ENOENT);
+}
+
 /* More callers than are kept: everybody gets their own answer. */
 static void many_callers(void **state)
 {
@@ -435,6 +449,7 @@ int main(void)
         WORLD_TEST(users_are_never_old),
         WORLD_TEST(one_account_is_one_user),
         WORLD_TEST(groups_are_asked_now_and_then),
+        WORLD_TEST(groups_are_asked_for_where_they_count),
         WORLD_TEST(many_callers),
         WORLD_TEST(offices),
         WORLD_TEST(refusals_are_recorded),
