@@ -122,7 +122,7 @@ int emlfs_ledger_consistency(struct emlfs_ledger *ledger, uint64_t older, uint64
  */
 int emlfs_ledger_checkpoint(struct emlfs_ledger *ledger, struct emlfs_buf *out,
                             struct emlfs_err *err);
-/* Text of checkpoint number; 0: the last. -ENOENT. */
+/* Text of checkpoint number; 0: the last. -ENOENT; -EBADMSG: it, or one before it, is damaged. */
 int emlfs_ledger_checkpoint_text(struct emlfs_ledger *ledger, uint64_t number,
                                  struct emlfs_buf *out, struct emlfs_err *err);
 

@@ -4,7 +4,8 @@
  *
  * Invariants:
  * H1. A checkpoint names the digest of the one before it, and its number is one more; so none can
- *     be left out, altered or exchanged. Opening looks at the last one; verify reads them all.
+ *     be left out, altered or exchanged. Opening looks at the last one, verify reads them all, and
+ *     none is handed out whose signature is wrong.
  * H2. It is durable before the mark counts it, and is handed out only behind that. What stands
  *     behind the mark's end was handed to nobody: it is adopted when it is whole and true, else
  * cut.
@@ -37,10 +38,11 @@ bool ledger_notes_follow(const struct emlfs_checkpoint *last, const struct emlfs
            memcmp(next->previous.v, hash->v, EMLFS_HASH_BYTES) == 0;
 }
 
-/* -EBADMSG: it was not signed, or not for this ledger. */
-static int note_signed(const struct emlfs_ledger *ledger, const struct emlfs_checkpoint *note)
+/* -EBADMSG: it was not signed, or not for this ledger, or names more than size records. */
+static int note_signed(const struct emlfs_ledger *ledger, const struct emlfs_checkpoint *note,
+                       uint64_t size)
 {
-    if (strcmp(note->origin, ledger->origin) != 0 || note->head.size > ledger->tree.size)
+    if (strcmp(note->origin, ledger->origin) != 0 || note->head.size > size)
         return -EBADMSG;
     return emlfs_checkpoint_check(note, ledger->keys.checkpoint);
 }
@@ -49,7 +51,7 @@ static int note_signed(const struct emlfs_ledger *ledger, const struct emlfs_che
 static int note_true(struct emlfs_ledger *ledger, const struct emlfs_checkpoint *note)
 {
     struct emlfs_hash root;
-    int r = note_signed(ledger, note);
+    int r = note_signed(ledger, note, ledger->tree.size);
     if (r == 0)
         r = emlfs_ledger_root(ledger, note->head.size, &root, NULL);
     return r == 0 && memcmp(root.v, note->head.root.v, EMLFS_HASH_BYTES) != 0 ? -EBADMSG : r;
@@ -106,7 +108,7 @@ static int note_marked(struct emlfs_ledger *ledger)
                                                : (struct emlfs_span){0};
     int r = text.len ? emlfs_checkpoint_parse(text, &note) : -EBADMSG;
     if (r == 0)
-        r = note_signed(ledger, &note);
+        r = note_signed(ledger, &note, ledger->tree.size);
     ledger->notes_bytes = end;
     return r < 0 ? (r == -EILSEQ ? -EBADMSG : r) : note_set(ledger, &note, text);
 }
@@ -242,7 +244,10 @@ int emlfs_ledger_checkpoint_text(struct emlfs_ledger *ledger, uint64_t number,
         return emlfs_err_set(err, ENOENT, MODULE, "there is no such checkpoint");
     while (r == 0 && note.number != number)
         r = ledger_notes_next(ledger->notes_fd, &offset, &note, out);
-    if (r == -ENODATA)
-        r = -EBADMSG;
-    return r < 0 ? emlfs_err_sys(err, -r, MODULE, "checkpoints of the ledger") : 0;
+    if (r == 0) /* opening looked at the last one only */
+        r = note_signed(ledger, &note, emlfs_ledger_size(ledger));
+    if (r == 0)
+        return 0;
+    emlfs_buf_clear(out);
+    return emlfs_err_sys(err, r == -ENODATA ? EBADMSG : -r, MODULE, "checkpoints of the ledger");
 }

@@ -150,11 +150,10 @@ static int frames_write(struct commit *c)
 static bool commit_undo(struct commit *c, int failure)
 {
     struct emlfs_ledger *ledger = c->ledger;
-    char path[LEDGER_PATH_MAX_BYTES];
     bool fine = !c->sync_failed && (failure == -ENOSPC || failure == -EDQUOT ||
                                     failure == -ENOMEM || failure == -EMFILE || failure == -ENFILE);
     if (fine && c->fresh.fd >= 0)
-        fine = ledger_segment_path(ledger->dir, c->fresh.number, path) == 0 && unlink(path) == 0;
+        fine = ledger_segment_remove(ledger->dir, c->fresh.number) == 0;
     if (fine && c->out.len)
         fine = ftruncate(ledger->segment.fd, (off_t)ledger->offset) == 0;
     return fine && ledger_tiles_cut(&ledger->tiles) == 0;

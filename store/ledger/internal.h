@@ -46,6 +46,8 @@ int ledger_segment_path(const char *dir, uint32_t number, char ret_path[LEDGER_P
 /* A new file with its header, not durable. */
 int ledger_segment_create(const char *dir, const struct emlfs_key *key, uint32_t number,
                           struct ledger_segment *segment);
+/* Durable: a ledger that is closed behind it must not find it again. */
+int ledger_segment_remove(const char *dir, uint32_t number);
 /* -ENODATA: it was torn while being made. -EUCLEAN, -EPROTONOSUPPORT, -ENOENT. */
 int ledger_segment_open(const char *dir, const struct emlfs_key *key, uint32_t number, bool write,
                         struct ledger_segment *segment);

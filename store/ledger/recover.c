@@ -60,12 +60,8 @@ static int segment_walk(struct emlfs_ledger *ledger, struct tail *tail)
 /* A segment that was begun, and of which no frame is there. */
 static int segment_drop(struct emlfs_ledger *ledger, uint32_t number)
 {
-    char path[LEDGER_PATH_MAX_BYTES];
-    int r = ledger_segment_path(ledger->dir, number, path);
     ledger_segment_close(&ledger->segment);
-    if (r == 0 && !ledger->read_only && unlink(path) < 0)
-        r = -errno;
-    return r;
+    return ledger->read_only ? 0 : ledger_segment_remove(ledger->dir, number);
 }
 
 /* Closed in order: the mark says where the records end, and no frame has to be read. */

@@ -83,6 +83,17 @@ static void header_make(uint32_t number, uint8_t header[SEGMENT_HEADER_BYTES])
         header[12 + i] = (uint8_t)(number >> (8 * i));
 }
 
+int ledger_segment_remove(const char *dir, uint32_t number)
+{
+    char path[LEDGER_PATH_MAX_BYTES];
+    int r = ledger_segment_path(dir, number, path);
+    if (r == 0 && unlink(path) < 0)
+        r = -errno;
+    if (r == 0)
+        r = ledger_path(dir, "records", path);
+    return r < 0 ? r : emlfs_os_sync_dir(path);
+}
+
 int ledger_segment_create(const char *dir, const struct emlfs_key *key, uint32_t number,
                           struct ledger_segment *segment)
 {
@@ -101,8 +112,8 @@ int ledger_segment_create(const char *dir, const struct emlfs_key *key, uint32_t
         r = emlfs_os_pwrite_all(segment->fd, segment->header, SEGMENT_HEADER_BYTES, 0);
     if (r == 0)
         r = segment_key(key, segment);
-    if (r < 0 && segment->fd >= 0)
-        (void)unlink(path); /* the next try makes it anew */
+    if (r < 0 && segment->fd >= 0 && ledger_segment_remove(dir, number) < 0)
+        r = -EIO; /* or else the next try makes it anew */
     if (r < 0)
         ledger_segment_close(segment);
     return r;

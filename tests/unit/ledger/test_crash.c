@@ -26,6 +26,8 @@ static struct {
     unsigned after;     /* calls behind a failed sync */
     const char *images; /* directory of what is durable; NULL: nobody asks */
     bool fired;
+    char kept[96];     /* where the segment removed last is kept; empty: nowhere */
+    char removed[256]; /* its name, until the removal is durable */
 } shim;
 
 static bool shim_hits(bool counted)
@@ -65,13 +67,6 @@ int ftruncate(int fd, off_t length)
     return (int)syscall(SYS_ftruncate, fd, length);
 }
 
-int unlink(const char *path)
-{
-    if (shim_hits(exits()))
-        _exit(99);
-    return (int)syscall(SYS_unlink, path);
-}
-
 static void file_copy(const char *from, const char *to)
 {
     char bytes[65536];
@@ -83,6 +78,17 @@ static void file_copy(const char *from, const char *to)
     while ((n = read(in, bytes, sizeof(bytes))) > 0)
         if (write(out, bytes, (size_t)n) != n)
             abort();
+}
+
+int unlink(const char *path)
+{
+    if (shim_hits(exits()))
+        _exit(99);
+    if (shim.kept[0] && strstr(path, "/ledger/records/") && access(path, F_OK) == 0) {
+        file_copy(path, shim.kept);
+        snprintf(shim.removed, sizeof(shim.removed), "%.250s", path);
+    }
+    return (int)syscall(SYS_unlink, path);
 }
 
 /* ".../ledger/records/00000001.log" has the image IMAGES/records_00000001.log. */
@@ -107,13 +113,17 @@ static int sync_done(int fd)
         errno = EIO;
         return -1;
     }
-    if (!shim.images || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+    if ((!shim.images && !shim.kept[0]) || fstat(fd, &st) < 0)
         return 0;
     snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
     ssize_t n = readlink(link, path, sizeof(path) - 1);
     if (n <= 0)
         abort();
     path[n] = '\0';
+    if (S_ISDIR(st.st_mode) && strncmp(path, shim.removed, (size_t)n) == 0)
+        shim.removed[0] = '\0';
+    if (!shim.images || !S_ISREG(st.st_mode))
+        return 0;
     image_path(path, image);
     file_copy(path, image);
     return 0;
@@ -438,15 +448,6 @@ static void test_full_disk_at_new_segment(void **state)
     assert_int_equal(findings_count(scene, true), 0);
 }
 
-static void tail_append(const struct scene *scene, struct emlfs_span bytes)
-{
-    char path[LEDGER_PATH_MAX_BYTES];
-    assert_int_equal(ledger_segment_path(scene->dir, 1, path), 0);
-    EMLFS_FD_CLEANUP int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
-    assert_true(fd >= 0);
-    assert_int_equal(emlfs_os_write_all(fd, bytes.data, bytes.len), 0);
-}
-
 /* As a process leaves it that dies: no clean end. */
 static void ledger_abandon(struct scene *scene, uint64_t first, size_t count)
 {
@@ -460,6 +461,57 @@ static void ledger_abandon(struct scene *scene, uint64_t first, size_t count)
     }
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_int_equal(status, 0);
+}
+
+/* The power is cut behind an orderly close: what was removed, and not durably, is there again. */
+static void removed_returns(struct scene *scene)
+{
+    scene_close(scene);
+    if (shim.removed[0])
+        file_copy(shim.kept, shim.removed);
+    shim.removed[0] = '\0';
+    scene_reopen(scene);
+}
+
+/* A segment that a full disk, or a crash, left without a record is gone for good. */
+static void test_segment_stays_removed(void **state)
+{
+    struct scene *scene = *state;
+    struct crash crash;
+    char path[LEDGER_PATH_MAX_BYTES];
+    template_take(scene, SEGMENT_RECORDS - 5, &crash);
+    snprintf(shim.kept, sizeof(shim.kept), "%s/kept", scene->root);
+    scene_reopen(scene);
+    for (unsigned at = 1; at < 20; at++) {
+        shim.fault = FAULT_ENOSPC;
+        shim.calls = 0;
+        shim.at = at;
+        int r = records_append(scene->ledger, SEGMENT_RECORDS - 5, 10);
+        shim.fault = FAULT_NONE;
+        if (r == 0)
+            break;
+        removed_returns(scene);
+    }
+    assert_int_equal(emlfs_ledger_close(scene->ledger, NULL), -EROFS); /* its mark was refused */
+    scene->ledger = NULL;
+    ledger_copy(crash.template_dir, scene->dir);
+    ledger_abandon(scene, SEGMENT_RECORDS - 5, 5);
+    assert_int_equal(ledger_segment_path(scene->dir, 2, path), 0);
+    file_write(path, (struct emlfs_span){0});
+    scene_reopen(scene);
+    assert_int_equal(access(path, F_OK), -1);
+    removed_returns(scene);
+    assert_int_equal(emlfs_ledger_size(scene->ledger), SEGMENT_RECORDS);
+    shim.kept[0] = '\0';
+}
+
+static void tail_append(const struct scene *scene, struct emlfs_span bytes)
+{
+    char path[LEDGER_PATH_MAX_BYTES];
+    assert_int_equal(ledger_segment_path(scene->dir, 1, path), 0);
+    EMLFS_FD_CLEANUP int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(emlfs_os_write_all(fd, bytes.data, bytes.len), 0);
 }
 
 static void test_tail_is_cut_only_if_torn(void **state)
@@ -502,6 +554,7 @@ int main(void)
         IN_SCENE(test_failed_sync_poisons),
         IN_SCENE(test_full_disk),
         IN_SCENE(test_full_disk_at_new_segment),
+        IN_SCENE(test_segment_stays_removed),
         IN_SCENE(test_tail_is_cut_only_if_torn),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -177,6 +177,37 @@ static void test_checkpoints_moved(void **state)
     file_put(scene, "checkpoints", emlfs_buf_view(&file));
 }
 
+/* Opening looks at the last one only: another one is looked at when it is asked for. */
+static void test_checkpoints_forged(void **state)
+{
+    struct scene *scene = *state;
+    struct emlfs_buf file EMLFS_BUF_CLEANUP;
+    struct emlfs_buf text EMLFS_BUF_CLEANUP = EMLFS_BUF_INIT(EMLFS_CHECKPOINT_MAX_BYTES);
+    struct emlfs_buf forged EMLFS_BUF_CLEANUP = EMLFS_BUF_INIT(EMLFS_CHECKPOINT_MAX_BYTES);
+    struct emlfs_checkpoint note;
+    file_take(scene, "checkpoints", &file);
+    struct emlfs_span first =
+        emlfs_span_of(file.data, emlfs_checkpoint_length(emlfs_buf_view(&file)));
+    for (uint64_t number = 1; number <= 3; number += 2) { /* itself, and as the last one */
+        assert_int_equal(emlfs_checkpoint_parse(first, &note), 0);
+        note.number = number;
+        note.head.root.v[0] ^= 1;
+        emlfs_buf_clear(&forged);
+        assert_int_equal(emlfs_checkpoint_format(&note, &forged), 0);
+        assert_int_equal(forged.len, first.len);
+        memcpy(file.data, forged.data, forged.len);
+        file_put(scene, "checkpoints", emlfs_buf_view(&file));
+        scene_reopen(scene);
+        assert_int_equal(emlfs_ledger_checkpoint_text(scene->ledger, number, &text, NULL),
+                         -EBADMSG);
+        assert_int_equal(text.len, 0);
+        assert_int_equal(emlfs_ledger_timestamp_query(scene->ledger, number, &text, NULL),
+                         -EBADMSG);
+        scene_close(scene);
+        assert_found(scene, "a forged checkpoint", (size_t)number);
+    }
+}
+
 /* The ledger of another archive with the same key, of the same length. */
 static void test_exchanged_files(void **state)
 {
@@ -233,7 +264,7 @@ int main(void)
         DAMAGED(test_every_byte_flipped), DAMAGED(test_every_length),
         DAMAGED(test_missing_files),      DAMAGED(test_frames_moved),
         DAMAGED(test_checkpoints_moved),  DAMAGED(test_exchanged_files),
-        DAMAGED(test_tiles_rebuilt),
+        DAMAGED(test_checkpoints_forged), DAMAGED(test_tiles_rebuilt),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
