@@ -5,6 +5,7 @@
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <openssl/kdf.h>
 #include <openssl/params.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -22,6 +23,7 @@ struct algorithms {
     EVP_CIPHER *gcm;
     EVP_MAC *hmac;
     EVP_MAC_CTX *hmac_sha256; /* the digest is chosen, no key yet: copied for every use */
+    EVP_KDF *hkdf;
 };
 
 static struct algorithms algorithms_once;
@@ -50,6 +52,7 @@ static void algorithms_fetch(void)
     algorithms_once.gcm = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
     algorithms_once.hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
     algorithms_once.hmac_sha256 = hmac_template(algorithms_once.hmac);
+    algorithms_once.hkdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
 }
 
 static const struct algorithms *algorithms_get(void)
@@ -112,64 +115,40 @@ void emlfs_sha256_free(struct emlfs_sha256_ctx *ctx)
     free(ctx);
 }
 
-static bool hmac_begin(EVP_MAC_CTX **ret_ctx, struct emlfs_span key)
-{
-    const EVP_MAC_CTX *start = algorithms_get()->hmac_sha256;
-    *ret_ctx = start ? EVP_MAC_CTX_dup(start) : NULL;
-    return *ret_ctx && EVP_MAC_init(*ret_ctx, key.data, key.len, NULL) == 1;
-}
-
-static bool hmac_add(EVP_MAC_CTX *ctx, struct emlfs_span data)
-{
-    return EVP_MAC_update(ctx, span_start(data), data.len) == 1;
-}
-
-static bool hmac_end(EVP_MAC_CTX *ctx, uint8_t ret_mac[EMLFS_HASH_BYTES])
-{
-    size_t len = 0;
-    return EVP_MAC_final(ctx, ret_mac, &len, EMLFS_HASH_BYTES) == 1;
-}
-
 int emlfs_hmac(const struct emlfs_key *key, struct emlfs_span data, struct emlfs_hash *ret_mac)
 {
-    EVP_MAC_CTX *ctx;
-    bool ok = hmac_begin(&ctx, emlfs_span_of(key->v, sizeof(key->v))) && hmac_add(ctx, data) &&
-              hmac_end(ctx, ret_mac->v);
+    const EVP_MAC_CTX *start = algorithms_get()->hmac_sha256;
+    EVP_MAC_CTX *ctx = start ? EVP_MAC_CTX_dup(start) : NULL;
+    size_t len = 0;
+    bool ok = ctx && EVP_MAC_init(ctx, key->v, sizeof(key->v), NULL) == 1 &&
+              EVP_MAC_update(ctx, span_start(data), data.len) == 1 &&
+              EVP_MAC_final(ctx, ret_mac->v, &len, sizeof(ret_mac->v)) == 1;
     EVP_MAC_CTX_free(ctx);
     return ok ? 0 : -ENOMEM;
 }
 
-/* A key of zeros is what HMAC makes of an empty salt, which EVP would take for "as before". */
-static bool hkdf_extract(const struct emlfs_key *key, struct emlfs_span salt,
-                         struct emlfs_key *ret_key)
+/* OSSL_PARAM takes non-const pointers although it only reads them. */
+static OSSL_PARAM param_octets(const char *name, const void *data, size_t len)
 {
-    static const uint8_t zeros[EMLFS_HASH_BYTES];
-    EVP_MAC_CTX *ctx;
-    bool ok = hmac_begin(&ctx, salt.len ? salt : emlfs_span_of(zeros, sizeof(zeros))) &&
-              hmac_add(ctx, emlfs_span_of(key->v, sizeof(key->v))) && hmac_end(ctx, ret_key->v);
-    EVP_MAC_CTX_free(ctx);
-    return ok;
+    return OSSL_PARAM_construct_octet_string(name, (void *)(uintptr_t)data, len);
 }
 
-/* The one block that a key is. */
-static bool hkdf_expand(const struct emlfs_key *key, const char *info, struct emlfs_key *ret_key)
-{
-    static const uint8_t number[1] = {1};
-    EVP_MAC_CTX *ctx;
-    bool ok = hmac_begin(&ctx, emlfs_span_of(key->v, sizeof(key->v))) &&
-              hmac_add(ctx, emlfs_span_str(info)) &&
-              hmac_add(ctx, emlfs_span_of(number, sizeof(number))) && hmac_end(ctx, ret_key->v);
-    EVP_MAC_CTX_free(ctx);
-    return ok;
-}
-
-/* OpenSSL's own HKDF takes nearly twice as long, and is one algorithm more to fetch. */
 int emlfs_hkdf(const struct emlfs_key *key, struct emlfs_span salt, const char *info,
                struct emlfs_key *ret_key)
 {
-    struct emlfs_key middle;
-    bool ok = hkdf_extract(key, salt, &middle) && hkdf_expand(&middle, info, ret_key);
-    emlfs_wipe(&middle, sizeof(middle));
+    char digest[] = "SHA256";
+    OSSL_PARAM params[] = {
+        OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, digest, 0),
+        param_octets(OSSL_KDF_PARAM_KEY, key->v, sizeof(key->v)),
+        param_octets(OSSL_KDF_PARAM_INFO, info, strlen(info)),
+        salt.len ? param_octets(OSSL_KDF_PARAM_SALT, salt.data, salt.len)
+                 : OSSL_PARAM_construct_end(),
+        OSSL_PARAM_construct_end(),
+    };
+    EVP_KDF *hkdf = algorithms_get()->hkdf;
+    EVP_KDF_CTX *ctx = hkdf ? EVP_KDF_CTX_new(hkdf) : NULL;
+    bool ok = ctx && EVP_KDF_derive(ctx, ret_key->v, sizeof(ret_key->v), params) == 1;
+    EVP_KDF_CTX_free(ctx);
     return ok ? 0 : -ENOMEM;
 }
 
