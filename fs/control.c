@@ -239,6 +239,26 @@ static void socket_remove(const char *archive)
         unlink(path);
 }
 
+/*
+ * Whoever connects from now on sees that nothing is mounted; who did already, and waits for a
+ * session, hears that it has to look again.
+ */
+static void listener_end(struct emlfs_control *control)
+{
+    int fd;
+
+    socket_remove(emlfs_archive_path(control->options.archive));
+    shutdown(control->listen_fd, SHUT_RD);
+    while ((fd = accept4(control->listen_fd, NULL, NULL, SOCK_CLOEXEC)) >= 0) {
+        struct emlfs_err err = {0};
+
+        emlfs_err_set(&err, ESHUTDOWN, "control", EMLFS_WIRE_ENDING);
+        connection_refuse(fd, ESHUTDOWN, &err);
+        close(fd);
+    }
+    emlfs_os_close(&control->listen_fd);
+}
+
 void emlfs_control_stop(struct emlfs_control *control)
 {
     if (!control)
@@ -246,8 +266,7 @@ void emlfs_control_stop(struct emlfs_control *control)
     atomic_store(&control->stopping, true);
     control_wake(control);
     pthread_join(control->listener, NULL);
-    socket_remove(emlfs_archive_path(control->options.archive));
-    emlfs_os_close(&control->listen_fd);
+    listener_end(control);
     /* First they may still answer; those whose client does not listen are cut off. */
     sessions_shutdown(control, SHUT_RD);
     sessions_await(control, emlfs_os_monotonic_ns() + STOP_MS * (int64_t)1000000);

@@ -203,6 +203,9 @@ static void session_run(struct control_session *session)
     struct emlfs_err err = {0};
     int r = extra ? request_read(session, &request, &err) : -ENOMEM;
 
+    /* Nothing of it is done: the client has to look again who has the archive. */
+    if (atomic_load(&session->cancel))
+        r = emlfs_err_set(&err, ESHUTDOWN, "control", EMLFS_WIRE_ENDING);
     if (r == 0)
         r = request_serve(session, request, extra, &err);
     if (r < 0 && err.code == 0)

@@ -79,7 +79,7 @@ static int answer_error(int rc, struct emlfs_err *err)
     case -ECONNRESET:
     case -EPIPE:
     case -ESHUTDOWN:
-        return emlfs_err_set(err, EAGAIN, "mount", "the mount process is ending");
+        return emlfs_err_set(err, EAGAIN, "mount", EMLFS_WIRE_ENDING);
     default:
         return err && err->code == -rc ? rc : emlfs_err_sys(err, -rc, "mount", "the mount process");
     }

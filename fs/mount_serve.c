@@ -33,6 +33,7 @@
 
 #include "emlfs/base/os.h"
 #include "emlfs/command.h"
+#include "emlfs/wire.h"
 #include "mount_asof.h"
 #include "mount_join.h"
 #include "mount_session.h"
@@ -262,7 +263,7 @@ static int joining_add(struct server *server, struct joining *joining, struct em
 
     pthread_mutex_lock(&server->lock);
     if (server->ending)
-        rc = emlfs_err_set(err, ESHUTDOWN, "mount", "the mount process is ending");
+        rc = emlfs_err_set(err, ESHUTDOWN, "mount", EMLFS_WIRE_ENDING);
     else if (place_is_taken(server, &joining->job))
         rc = emlfs_err_set(err, EBUSY, "mount", "%s is already mounted on %s", joining->job.source,
                            joining->job.mountpoint);

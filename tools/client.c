@@ -11,6 +11,7 @@
 #include "emlfs/base/os.h"
 
 #define LOCK_WAIT_MS 3000
+#define TRIES_MAX 3u /* of a command that meets mount processes that are ending */
 #define MEMORY_BYTES ((size_t)1 << 20)
 
 /* ---- recovery key */
@@ -212,8 +213,8 @@ int exit_code(int r, uint64_t findings)
     return r == -ECANCELED ? EMLFS_EXIT_INTERRUPTED : EMLFS_EXIT_SYSTEM;
 }
 
-static int call_run(const struct emlfs_cli *cli, struct client *client, struct emlfs_call *call,
-                    struct emlfs_err *err)
+static int call_once(const struct emlfs_cli *cli, struct client *client, struct emlfs_call *call,
+                     struct emlfs_err *err)
 {
     struct place place = {.fd = -1};
     int r = 0;
@@ -234,6 +235,19 @@ static int call_run(const struct emlfs_cli *cli, struct client *client, struct e
     int left = place_leave(&place, r < 0 ? NULL : err);
 
     return r < 0 ? r : left;
+}
+
+/* -ESHUTDOWN: the mount process was ending and did nothing of it. */
+static int call_run(const struct emlfs_cli *cli, struct client *client, struct emlfs_call *call,
+                    struct emlfs_err *err)
+{
+    int r = -ESHUTDOWN;
+
+    for (unsigned tries = 0; r == -ESHUTDOWN && tries < TRIES_MAX; tries++) {
+        *err = (struct emlfs_err){0};
+        r = call_once(cli, client, call, err);
+    }
+    return r;
 }
 
 int client_run(const struct emlfs_cli *cli)

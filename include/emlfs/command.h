@@ -242,8 +242,9 @@ int emlfs_remote_connect(const char *archive, int *ret_fd, struct emlfs_err *err
 /*
  * Run the command of this name ("umount" too: "mountpoint", where there are several) in the mount
  * process. Of call, args, row, bytes, notice, progress (with cancel) and arg are used, findings is
- * set; any callback may be NULL. Returns what the command returned there. One run per connection;
- * fd stays the caller's.
+ * set; any callback may be NULL. Returns what the command returned there; -ESHUTDOWN: the process
+ * is ending and did nothing of it; -ECONNRESET: it went away, perhaps in the midst. One run per
+ * connection; fd stays the caller's.
  */
 int emlfs_remote_run(int fd, const char *command, struct emlfs_call *call, struct emlfs_err *err);
 

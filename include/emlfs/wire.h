@@ -25,11 +25,15 @@
  * one byte and with it the descriptor of the mounted FUSE connection, and perhaps a socket whose
  * end ends the mount. RESULT says whether it is served.
  *
+ * A process that ends answers requests it has not begun with ESHUTDOWN: nothing of them is done,
+ * and the client looks again who has the archive.
+ *
  * Both ends treat what they receive as foreign.
  */
 #define EMLFS_WIRE_PROTOCOL 1
 #define EMLFS_FRAME_HEAD_BYTES 5u
 #define EMLFS_FRAME_MAX_BYTES (1u << 20)
+#define EMLFS_WIRE_ENDING "the mount process is ending"
 #define EMLFS_WIRE_TEXT_MAX_BYTES (64u << 10) /* folder, position, reason */
 
 enum emlfs_frame_type {

@@ -152,7 +152,8 @@ int emlfs_remote_run(int fd, const char *command, struct emlfs_call *call, struc
     if (request)
         r = emlfs_wire_send_json(fd, EMLFS_FRAME_REQUEST, request);
     json_object_put(request);
-    if (r < 0)
+    /* A process that takes no request may have said why. */
+    if (r < 0 && r != -EPIPE && r != -ECONNRESET)
         r = emlfs_err_sys(err, -r, "control", "sending to the mount process");
     else
         r = remote_loop(&reader, call, err);

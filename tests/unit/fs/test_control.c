@@ -499,6 +499,15 @@ static void test_share(void **state)
     seen_free(&seen);
 }
 
+static int ask_once(int fd)
+{
+    struct emlfs_call call = {.args = json_object_new_object()};
+    int r = emlfs_remote_run(fd, "folder list", &call, NULL);
+
+    json_object_put(call.args);
+    return r;
+}
+
 /* Stopping does not wait for clients that say nothing, nor for one that reads nothing. */
 static void test_stop_with_clients(void **state)
 {
@@ -514,8 +523,55 @@ static void test_stop_with_clients(void **state)
     clock_gettime(CLOCK_MONOTONIC, &to);
     assert_true(to.tv_sec - from.tv_sec < 8); /* a client that asks nothing is given 10 s */
     c->control = NULL;
+    /* Who has asked nothing yet is told that nothing of what it asks now is done. */
+    assert_int_equal(ask_once(idle.fd), -ESHUTDOWN);
     raw_close(&idle);
     raw_close(&importing);
+}
+
+struct asker {
+    const char *archive;
+    pthread_t thread;
+    unsigned answered, turned_away, lost;
+};
+
+/* Until nothing is mounted. */
+static void *asker_main(void *arg)
+{
+    struct asker *asker = arg;
+    int fd;
+
+    while (emlfs_remote_connect(asker->archive, &fd, NULL) == 0) {
+        int r = ask_once(fd);
+
+        asker->answered += r == 0;
+        asker->turned_away += r == -ESHUTDOWN || r == -EAGAIN;
+        asker->lost += r != 0 && r != -ESHUTDOWN && r != -EAGAIN;
+        close(fd);
+    }
+    return NULL;
+}
+
+/* Whenever a command comes while the process ends: it is answered, turned away, or finds nobody. */
+static void test_stop_loses_nobody(void **state)
+{
+    struct control_test *c = *state;
+    struct asker askers[6];
+    unsigned answered = 0;
+
+    for (size_t i = 0; i < 6; i++) {
+        askers[i] = (struct asker){.archive = c->archive->path};
+        assert_int_equal(pthread_create(&askers[i].thread, NULL, asker_main, &askers[i]), 0);
+    }
+    nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
+    emlfs_control_stop(c->control);
+    c->control = NULL;
+    for (size_t i = 0; i < 6; i++) {
+        pthread_join(askers[i].thread, NULL);
+        answered += askers[i].answered;
+        assert_int_equal(askers[i].lost, 0);
+    }
+    assert_true(answered > 0);
 }
 
 int main(int argc, char **argv)
@@ -532,6 +588,7 @@ int main(int argc, char **argv)
         TEST(test_import_torn),
         TEST(test_many_connections),
         TEST(test_stop_with_clients),
+        TEST(test_stop_loses_nobody),
         TEST(test_share),
     };
 
