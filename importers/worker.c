@@ -326,8 +326,7 @@ int worker_make(const struct emlfs_worker_config *config, const struct worker_ki
     worker->fd = -1;
     worker->progress_fd = -1;
     worker->answer = EMLFS_BUF_INIT(ANSWER_SOON_BYTES + kind->answer_max_bytes);
-    worker->ahead.out = EMLFS_BUF_INIT(WORKER_AHEAD_OUT_MAX_BYTES);
-    worker->ahead.in = EMLFS_BUF_INIT(WORKER_AHEAD_IN_MAX_BYTES);
+    worker_ahead_init(worker);
     int rc = kind->shares_progress ? progress_make(worker, err) : 0;
     if (rc == 0)
         rc = worker_ready(worker, err);
@@ -347,8 +346,7 @@ void emlfs_worker_free(struct emlfs_worker *worker)
         munmap((void *)(uintptr_t)worker->progress, WORKER_PROGRESS_BYTES);
     emlfs_os_close(&worker->progress_fd);
     emlfs_buf_free(&worker->answer);
-    emlfs_buf_free(&worker->ahead.out);
-    emlfs_buf_free(&worker->ahead.in);
+    worker_ahead_free(worker);
     free(worker->exe);
     free(worker);
 }

@@ -20,8 +20,10 @@
  *                            or struct worker_text_request, then bytes bytes of it
  *   child  -> parent:        struct worker_answer, then bytes bytes: facts or document text
  *
- * A child serves one kind of request, told by its environment. That of a text worker has descriptor
- * WORKER_PROGRESS_FD: a page that is shared with the parent, where it says which part it is at.
+ * Requests may be sent before earlier ones are answered; answers come in their order. A child
+ * serves one kind of request, told by its environment. That of a text worker keeps short answers
+ * back while there are more requests, and has descriptor WORKER_PROGRESS_FD: a page that is shared
+ * with the parent, where it says which request and part it is at.
  */
 #define WORKER_ARGV0 "emlfs-worker"
 #define WORKER_MEMORY_ENV "EMLFS_WORKER_MEMORY_MIB" /* RLIMIT_AS, 0: none */
@@ -42,8 +44,14 @@ struct worker_request {
 };
 struct worker_text_request {
     uint32_t magic;
-    uint32_t bytes; /* of the message, that follow */
+    uint32_t bytes;  /* of the message, that follow */
+    uint32_t number; /* ascending, for the progress */
     struct text_wish wish;
+};
+/* The shared page. What it says is only believed as far as to whom to blame. */
+struct worker_progress {
+    uint32_t part; /* 0: none yet */
+    uint32_t number;
 };
 struct worker_answer {
     uint32_t bytes; /* at most EMLFS_FACTS_MAX_BYTES or EMLFS_DOCTEXT_MAX_BYTES */
@@ -59,9 +67,8 @@ struct worker_kind {
     uint32_t answer_max_bytes;
     uint32_t requests_per_child; /* then a fresh one: memory does not creep, nothing lives on */
 };
-/* Messages that were sent to a child before their facts were asked for: worker_facts.c. */
+/* Messages that were given to a child before their answers were asked for: worker_ahead.c. */
 #define WORKER_AHEAD_OUT_MAX_BYTES (256u << 10)
-#define WORKER_AHEAD_IN_MAX_BYTES (256u << 10)
 struct worker_ahead {
     struct emlfs_span raw[EMLFS_WORKER_AHEAD]; /* borrowed, in the order of sending */
     unsigned n;
@@ -78,7 +85,7 @@ struct emlfs_worker {
     unsigned served;
     struct emlfs_buf answer;
     struct worker_ahead ahead;
-    volatile uint32_t *progress; /* shared page, or NULL */
+    volatile struct worker_progress *progress; /* shared page, or NULL */
     int progress_fd;
     atomic_bool stopped; /* by another thread: no answer is wanted any more */
 };
@@ -95,8 +102,28 @@ int worker_ready(struct emlfs_worker *worker, struct emlfs_err *err);
 int worker_ask(struct emlfs_worker *worker, struct emlfs_span request, struct emlfs_span message);
 struct emlfs_span worker_answer_bytes(const struct emlfs_worker *worker);
 void worker_stop(struct emlfs_worker *worker);
-/* What was sent ahead is of no interest any more. */
+
+/* ---- ahead of the question (worker_ahead.c) */
+void worker_ahead_init(struct emlfs_worker *worker);
+void worker_ahead_free(struct emlfs_worker *worker);
+/* What was put is of no interest any more. */
 void worker_ahead_forget(struct emlfs_worker *worker);
+/*
+ * To be sent: a request with the bytes of raw that go with it. False when it is not taken, and
+ * must be asked alone, of another child if this one has served long enough. raw is borrowed until
+ * its answer was taken, or all is forgotten.
+ */
+bool worker_ahead_put(struct emlfs_worker *worker, struct emlfs_span raw, struct emlfs_span request,
+                      struct emlfs_span message);
+/* Send as much of it as can be sent now. A child that takes nothing any more is stopped. */
+void worker_ahead_send(struct emlfs_worker *worker);
+bool worker_ahead_is_first(const struct emlfs_worker *worker, struct emlfs_span raw);
+/*
+ * Send the rest and wait for the answer to the first that was put: unchecked, borrowed until
+ * worker_ahead_next, which takes it off. Errors as of worker_ask.
+ */
+int worker_ahead_wait(struct emlfs_worker *worker, struct emlfs_span *ret_bytes);
+void worker_ahead_next(struct emlfs_worker *worker, struct emlfs_span answer);
 
 /* Waiting for a child, at most until the deadline. */
 struct worker_wait {
@@ -114,7 +141,7 @@ int worker_preload(void);
 /* The same for text: what reads XML, zip and PDF; only the last may be missing. -ELIBACC. */
 int worker_preload_text(struct text_charsets *charsets);
 /* Answer text requests until the input ends. */
-int worker_serve_text(struct text_charsets *charsets, volatile uint32_t *progress);
+int worker_serve_text(struct text_charsets *charsets, volatile struct worker_progress *progress);
 /*
  * Give up every right that parsing does not need, for good: no files, no network, no processes, no
  * new memory over memory_bytes (0: unlimited). 0, or -errno when the process is not confined; a

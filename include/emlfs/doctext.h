@@ -83,6 +83,12 @@ struct emlfs_extractor {
                    struct emlfs_err *err);
     void (*free)(void *arg);
     /*
+     * May be NULL. A hint: this message, of the same kinds, is going to be given to extract, with
+     * the same bytes at the same place, in the order of these calls. Several of them cost the
+     * worker one round trip, and each still fails alone. raw is borrowed until then.
+     */
+    void (*ahead)(void *arg, struct emlfs_span raw, unsigned kinds);
+    /*
      * May be NULL. From any thread while extract runs or not: it, and every call from now on, soon
      * returns -ECANCELED.
      */

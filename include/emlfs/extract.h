@@ -12,6 +12,8 @@
  * are problems of the document; the others keep their text.
  *
  * A message of more than EMLFS_MESSAGE_MAX_BYTES is read up to there.
+ * Messages of up to 64 KiB that are announced (ahead) go to the child together. When it breaks at
+ * one of them, the others that have no answer yet are asked about again, each alone.
  */
 struct emlfs_extractor_config {
     const char *exe;       /* program to execute: normally "/proc/self/exe" */

@@ -7,6 +7,10 @@
  *              error; only a lack of memory or of a worker is
  * I-EXTRACT-2  text and messages held at a time are bounded: over HELD_MAX_BYTES only the oldest
  *              job goes on, so that it always can
+ * I-EXTRACT-3  a thread takes a run of jobs, so that the block they are in is read once and its
+ *              extractor has the next message before it is done with one. A run opens no more than
+ *              RUN_BYTES ahead of the job that is waited for, and that job never waits for more
+ *              jobs to make a run of
  */
 #include "extracting.h"
 
@@ -26,6 +30,9 @@
 #define MESSAGE_MAX_BYTES (256u << 20)
 #define THREADS_MAX 8u
 #define NICENESS 10
+#define RUN_MAX 16u               /* jobs that a thread takes at a time */
+#define RUN_BYTES (256u << 10)    /* of messages that are opened for a run at a time */
+#define STOCK_MAX (JOBS_MAX / 2u) /* jobs in hand or done, with which short runs can wait */
 
 struct slot {
     struct job job;
@@ -35,18 +42,20 @@ struct slot {
 struct extracting {
     struct emlfs_index *index;
     pthread_mutex_t lock;
-    pthread_cond_t work;  /* threads: jobs, room, or the end */
-    pthread_cond_t ready; /* whoever takes results */
+    pthread_cond_t work;  /* threads: jobs, or the end */
+    pthread_cond_t room;  /* threads in a job: room, being the oldest, or the end */
+    pthread_cond_t ready; /* whoever takes results: the oldest is done */
     struct slot slots[JOBS_MAX];
     /* Jobs head...taken are under way or done, taken...put wait for a thread. */
     uint64_t head, taken, put;
-    unsigned busy; /* threads in a job */
+    unsigned idle, held_up; /* threads that wait for work, for room */
     size_t held_bytes;
     unsigned kinds;
     bool stop;
     bool halted;
     pthread_t threads[THREADS_MAX];
     unsigned threads_n;
+    unsigned shares;                                 /* threads that were wanted */
     struct emlfs_extractor *extractors[THREADS_MAX]; /* of the threads, to be stopped */
     unsigned extractors_n;
 };
@@ -67,26 +76,55 @@ struct worker {
     struct extracting *extracting;
     struct emlfs_extractor extractor;
     bool made;
-    struct emlfs_buf raw, facts;
+    struct emlfs_buf facts;
+    struct opened {
+        struct emlfs_buf raw;
+        size_t held_bytes;
+        int rc;
+    } opened[RUN_MAX];
+};
+/* Neighbouring jobs of one thread. */
+struct run {
+    uint64_t number; /* of the first */
+    unsigned n, kinds;
 };
 
-/* Wait until bytes more may be held for job number. */
-static void hold(struct extracting *extracting, uint64_t number, size_t bytes)
+/* Under lock. */
+static bool has_room(const struct extracting *extracting, uint64_t number, size_t bytes)
 {
-    pthread_mutex_lock(&extracting->lock);
-    while (!extracting->stop && number != extracting->head &&
-           extracting->held_bytes + bytes > HELD_MAX_BYTES)
-        pthread_cond_wait(&extracting->work, &extracting->lock);
-    extracting->held_bytes += bytes;
-    pthread_mutex_unlock(&extracting->lock);
+    return extracting->stop || number == extracting->head ||
+           extracting->held_bytes + bytes <= HELD_MAX_BYTES;
 }
 
+/* Under lock: wait until bytes more may be held for job number. */
+static void hold(struct extracting *extracting, uint64_t number, size_t bytes)
+{
+    extracting->held_up++;
+    while (!has_room(extracting, number, bytes))
+        pthread_cond_wait(&extracting->room, &extracting->lock);
+    extracting->held_up--;
+    extracting->held_bytes += bytes;
+}
+
+/* Under lock. */
 static void release(struct extracting *extracting, size_t bytes)
 {
-    pthread_mutex_lock(&extracting->lock);
     extracting->held_bytes -= bytes;
-    pthread_cond_broadcast(&extracting->work);
+    if (extracting->held_up > 0)
+        pthread_cond_broadcast(&extracting->room);
+}
+
+/* May bytes be held for job number, now or after a wait? */
+static bool hold_for(struct extracting *extracting, uint64_t number, size_t bytes, bool wait)
+{
+    bool held;
+
+    pthread_mutex_lock(&extracting->lock);
+    held = wait || has_room(extracting, number, bytes);
+    if (held)
+        hold(extracting, number, bytes);
     pthread_mutex_unlock(&extracting->lock);
+    return held;
 }
 
 static int64_t seconds_of(int64_t ns)
@@ -118,7 +156,8 @@ static void envelope_take(struct emlfs_span encoded, struct emlfs_buf *envelope)
 {
     struct emlfs_facts facts;
 
-    *envelope = EMLFS_BUF_INIT(EMLFS_FACTS_MAX_BYTES);
+    emlfs_buf_wipe(envelope); /* of an attempt to open it before */
+    envelope->max_bytes = EMLFS_FACTS_MAX_BYTES;
     if (emlfs_facts_decode(encoded, &facts, NULL) == 0)
         (void)emlfs_facts_encode_envelope(&facts, envelope);
 }
@@ -204,15 +243,14 @@ static int extractor_make(struct worker *worker, struct emlfs_err *err)
     return rc;
 }
 
-static int text_take(struct worker *worker, struct job *job, unsigned kinds)
+static int text_take(struct worker *worker, struct job *job, struct emlfs_span raw, unsigned kinds)
 {
     enum emlfs_priority priority = EMLFS_PRIORITY_NORMAL;
     bool attachment = false;
     int rc = extractor_make(worker, &job->err);
 
     if (rc == 0)
-        rc = worker->extractor.extract(worker->extractor.arg, emlfs_buf_view(&worker->raw), kinds,
-                                       &job->text, &job->err);
+        rc = worker->extractor.extract(worker->extractor.arg, raw, kinds, &job->text, &job->err);
     if (rc < 0)
         return rc;
     rc = emlfs_doctext_check(emlfs_buf_view(&job->text), &priority, &attachment, NULL);
@@ -231,72 +269,188 @@ static bool is_gone(struct emlfs_archive *archive, struct emlfs_msg_id id)
     return emlfs_archive_filings(archive, id, &filing, 1, &n, NULL) == -ENOENT;
 }
 
-static void job_run(struct worker *worker, uint64_t number, struct slot *slot, unsigned kinds)
+static struct emlfs_msg_id id_of(const struct job *job)
+{
+    return emlfs_msg_id_make(emlfs_msg_id_store(job->change.first), job->doc);
+}
+
+/*
+ * Read the message unless it is longer than most_bytes; SIZE_MAX: whatever its length, and wait for
+ * room if need be, for no other job of the run is opened and not done. False: not now.
+ */
+static bool job_open(struct worker *worker, uint64_t number, struct opened *opened,
+                     size_t most_bytes)
 {
     struct emlfs_archive *archive = worker->extracting->index->options.archive;
-    struct job *job = &slot->job;
-    struct emlfs_msg_id id = emlfs_msg_id_make(emlfs_msg_id_store(job->change.first), job->doc);
-    int rc = attr_get(worker, id, job);
+    struct job *job = &worker->extracting->slots[number % JOBS_MAX].job;
+    int rc = attr_get(worker, id_of(job), job);
     size_t bytes = (size_t)job->attr.size_bytes;
 
-    job->text.max_bytes = EMLFS_DOCTEXT_MAX_BYTES;
+    opened->held_bytes = 0;
     if (rc == 0 && job->attr.size_bytes > MESSAGE_MAX_BYTES)
         rc = -E2BIG;
     if (rc == 0) {
-        hold(worker->extracting, number, bytes);
-        rc = emlfs_archive_msg_read(archive, id, &worker->raw, NULL);
-        job->rc = rc == 0 ? text_take(worker, job, kinds) : 0;
-        emlfs_buf_wipe(&worker->raw);
-        release(worker->extracting, bytes);
+        if (bytes > most_bytes ||
+            !hold_for(worker->extracting, number, bytes, most_bytes == SIZE_MAX))
+            return false;
+        opened->held_bytes = bytes;
+        rc = emlfs_archive_msg_read(archive, id_of(job), &opened->raw, NULL);
     }
+    opened->rc = rc;
+    return true;
+}
+
+/* What cannot be read of a message is a problem; only wants are errors, I-EXTRACT-1. */
+static int job_settle(struct emlfs_archive *archive, struct job *job, int rc)
+{
+    struct emlfs_msg_id id = id_of(job);
+
     /* Hidden meanwhile, which says nothing of it; or deleted: then there is nothing to find. */
     if (rc == -ENOENT && !emlfs_archive_store_shown(archive, emlfs_msg_id_store(id)))
         rc = -EAGAIN;
     if (rc == -ENOENT && is_gone(archive, id))
-        rc = 0;
-    if (errno_is_want(rc))
-        job->rc = emlfs_err_sys(&job->err, -rc, MODULE, "message %u", job->doc);
-    else if (rc < 0)
-        job->rc = bare_text(&job->text, reason_of(rc));
-    slot->held_bytes = job->text.cap;
-    hold(worker->extracting, number, slot->held_bytes);
+        return 0;
+    return errno_is_want(rc) ? emlfs_err_sys(&job->err, -rc, MODULE, "message %u", job->doc)
+                             : bare_text(&job->text, reason_of(rc));
+}
+
+static void job_done(struct extracting *extracting, uint64_t number, size_t opened_bytes)
+{
+    struct slot *slot = &extracting->slots[number % JOBS_MAX];
+
+    pthread_mutex_lock(&extracting->lock);
+    release(extracting, opened_bytes);
+    slot->held_bytes = slot->job.text.cap;
+    hold(extracting, number, slot->held_bytes);
+    slot->done = true;
+    if (number == extracting->head)
+        pthread_cond_broadcast(&extracting->ready);
+    pthread_mutex_unlock(&extracting->lock);
+}
+
+static void job_finish(struct worker *worker, uint64_t number, struct opened *opened,
+                       unsigned kinds)
+{
+    struct job *job = &worker->extracting->slots[number % JOBS_MAX].job;
+
+    job->text.max_bytes = EMLFS_DOCTEXT_MAX_BYTES;
+    job->rc = opened->rc == 0
+                  ? text_take(worker, job, emlfs_buf_view(&opened->raw), kinds)
+                  : job_settle(worker->extracting->index->options.archive, job, opened->rc);
+    emlfs_buf_wipe(&opened->raw);
+    job_done(worker->extracting, number, opened->held_bytes);
+}
+
+/* Neighbours are in one block: read it whole, once. */
+static void block_open(const struct worker *worker, uint64_t number)
+{
+    const struct job *job = &worker->extracting->slots[number % JOBS_MAX].job;
+    struct emlfs_msg_id none;
+    unsigned n;
+
+    (void)emlfs_archive_msg_neighbours(worker->extracting->index->options.archive, id_of(job),
+                                       &none, 0, &n, NULL);
+}
+
+static void job_announce(struct worker *worker, const struct opened *opened, unsigned kinds)
+{
+    if (opened->rc == 0 && extractor_make(worker, NULL) == 0 && worker->extractor.ahead)
+        worker->extractor.ahead(worker->extractor.arg, emlfs_buf_view(&opened->raw), kinds);
+}
+
+/* Open jobs of the run from first on, as many as may be opened together; ret: behind the last. */
+static unsigned run_open(struct worker *worker, const struct run *run, unsigned first)
+{
+    size_t bytes = 0;
+    unsigned at = first;
+
+    for (; at < run->n && bytes < RUN_BYTES; at++) {
+        struct opened *opened = &worker->opened[at];
+        if (run->n > 1)
+            block_open(worker, run->number + at);
+        if (!job_open(worker, run->number + at, opened, at == first ? SIZE_MAX : RUN_BYTES - bytes))
+            break;
+        job_announce(worker, opened, run->kinds);
+        bytes += opened->held_bytes;
+    }
+    return at;
+}
+
+static void run_do(struct worker *worker, const struct run *run)
+{
+    for (unsigned done = 0; done < run->n;) {
+        unsigned opened = run_open(worker, run, done);
+        for (; done < opened; done++)
+            job_finish(worker, run->number + done, &worker->opened[done], run->kinds);
+    }
+}
+
+/*
+ * Under lock: how many jobs a thread should take now. While enough is in hand or done for whoever
+ * takes results, there is time to wait for a whole run.
+ */
+static unsigned run_size(const struct extracting *extracting)
+{
+    uint64_t waiting = extracting->put - extracting->taken;
+    uint64_t share = (waiting + extracting->shares - 1) / extracting->shares;
+
+    if (extracting->taken - extracting->head > STOCK_MAX)
+        return waiting >= RUN_MAX ? RUN_MAX : 0;
+    return share < RUN_MAX ? (unsigned)share : RUN_MAX;
+}
+
+/* Under lock: a thread that waits for jobs, when there are enough. */
+static void work_signal(struct extracting *extracting)
+{
+    if (extracting->idle > 0 && run_size(extracting) > 0)
+        pthread_cond_signal(&extracting->work);
+}
+
+/* Under lock: neighbours to be extracted; none: false. */
+static bool run_take(struct extracting *extracting, struct run *ret)
+{
+    unsigned most;
+
+    while (extracting->taken < extracting->put &&
+           extracting->slots[extracting->taken % JOBS_MAX].done) /* nothing to extract */
+        extracting->taken++;
+    most = run_size(extracting);
+    *ret = (struct run){.number = extracting->taken, .kinds = extracting->kinds};
+    while (ret->n < most && !extracting->slots[(ret->number + ret->n) % JOBS_MAX].done)
+        ret->n++;
+    extracting->taken += ret->n;
+    work_signal(extracting);
+    return ret->n > 0;
 }
 
 static void *worker_main(void *arg)
 {
     struct extracting *extracting = arg;
     struct worker worker = {.extracting = extracting,
-                            .raw = EMLFS_BUF_INIT(MESSAGE_MAX_BYTES),
                             .facts = EMLFS_BUF_INIT(EMLFS_FACTS_MAX_BYTES)};
+    struct run run;
 
+    for (unsigned i = 0; i < RUN_MAX; i++)
+        worker.opened[i].raw.max_bytes = MESSAGE_MAX_BYTES;
     /* Of this thread only, on Linux; what it starts inherits it. */
     (void)setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), NICENESS);
     pthread_mutex_lock(&extracting->lock);
     while (!extracting->stop) {
-        uint64_t number = extracting->taken;
-        struct slot *slot = &extracting->slots[number % JOBS_MAX];
-        unsigned kinds = extracting->kinds;
-        if (number == extracting->put) {
+        if (!run_take(extracting, &run)) {
+            extracting->idle++;
             pthread_cond_wait(&extracting->work, &extracting->lock);
+            extracting->idle--;
             continue;
         }
-        extracting->taken++;
-        if (slot->done) /* nothing to extract */
-            continue;
-        extracting->busy++;
         pthread_mutex_unlock(&extracting->lock);
-        job_run(&worker, number, slot, kinds);
+        run_do(&worker, &run);
         pthread_mutex_lock(&extracting->lock);
-        slot->done = true;
-        extracting->busy--;
-        pthread_cond_broadcast(&extracting->ready);
     }
     pthread_mutex_unlock(&extracting->lock);
     if (worker.made) {
         extractor_unregister(extracting, &worker.extractor);
         worker.extractor.free(worker.extractor.arg);
     }
-    emlfs_buf_wipe(&worker.raw);
     emlfs_buf_wipe(&worker.facts);
     return NULL;
 }
@@ -330,8 +484,10 @@ int extracting_start(struct emlfs_index *index, struct extracting **ret, struct 
         return emlfs_err_set(err, ENOMEM, MODULE, "out of memory");
     extracting->index = index;
     extracting->kinds = EMLFS_KIND_ALL;
+    extracting->shares = wanted;
     pthread_mutex_init(&extracting->lock, NULL);
     pthread_cond_init(&extracting->work, NULL);
+    pthread_cond_init(&extracting->room, NULL);
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&extracting->ready, &monotonic);
@@ -356,6 +512,7 @@ void extracting_stop(struct extracting *extracting)
     pthread_mutex_lock(&extracting->lock);
     extracting->stop = true;
     pthread_cond_broadcast(&extracting->work);
+    pthread_cond_broadcast(&extracting->room);
     pthread_mutex_unlock(&extracting->lock);
     for (unsigned i = 0; i < extracting->threads_n; i++)
         pthread_join(extracting->threads[i], NULL);
@@ -363,6 +520,7 @@ void extracting_stop(struct extracting *extracting)
         job_wipe(&extracting->slots[i].job);
     pthread_mutex_destroy(&extracting->lock);
     pthread_cond_destroy(&extracting->work);
+    pthread_cond_destroy(&extracting->room);
     pthread_cond_destroy(&extracting->ready);
     free(extracting);
 }
@@ -385,7 +543,7 @@ bool extracting_put(struct extracting *extracting, const struct job *job)
         *slot = (struct slot){.job = *job};
         slot->job.attr.doc = job->doc;
         slot->done = job->old || job->change.kind != EMLFS_CHANGE_MESSAGES;
-        pthread_cond_broadcast(&extracting->work); /* some wait for room, not for work */
+        work_signal(extracting);
     }
     pthread_mutex_unlock(&extracting->lock);
     return room;
@@ -433,12 +591,12 @@ static void head_drop(struct extracting *extracting)
     struct slot *slot = &extracting->slots[extracting->head % JOBS_MAX];
 
     job_wipe(&slot->job);
-    extracting->held_bytes -= slot->held_bytes;
-    slot->held_bytes = 0;
     extracting->head++;
     if (extracting->taken < extracting->head) /* a job that needed no thread */
         extracting->taken = extracting->head;
-    pthread_cond_broadcast(&extracting->work);
+    release(extracting, slot->held_bytes); /* with the next one the oldest */
+    slot->held_bytes = 0;
+    work_signal(extracting);
 }
 
 void extracting_pop(struct extracting *extracting)

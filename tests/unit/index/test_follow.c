@@ -298,6 +298,87 @@ static void test_crowd(void **state)
     ask_all(engine);
 }
 
+/* ---- an extractor that is told what comes next */
+
+struct told {
+    struct engine *engine;
+    atomic_uint longest, wrong; /* row that was told; messages that were not the next of theirs */
+};
+struct told_one {
+    struct told *told;
+    struct emlfs_span row[64];
+    unsigned n;
+};
+
+static int told_extract(void *arg, struct emlfs_span raw, unsigned kinds, struct emlfs_buf *ret,
+                        struct emlfs_err *err)
+{
+    struct told_one *one = arg;
+
+    if (one->n == 0 || one->row[0].data != raw.data || one->row[0].len != raw.len)
+        atomic_fetch_add(&one->told->wrong, 1);
+    if (one->n > atomic_load(&one->told->longest))
+        atomic_store(&one->told->longest, one->n);
+    if (one->n > 0)
+        memmove(one->row, one->row + 1, --one->n * sizeof(one->row[0]));
+    return stand_in_extract(one->told->engine, raw, kinds, ret, err);
+}
+
+static void told_ahead(void *arg, struct emlfs_span raw, unsigned kinds)
+{
+    struct told_one *one = arg;
+    (void)kinds;
+    if (one->n < sizeof(one->row) / sizeof(one->row[0]))
+        one->row[one->n++] = raw;
+}
+
+static int told_make(void *arg, struct emlfs_extractor *ret, struct emlfs_err *err)
+{
+    struct told_one *one = calloc(1, sizeof(*one));
+    if (!one)
+        return emlfs_err_set(err, ENOMEM, "test", "out of memory");
+    one->told = arg;
+    *ret = (struct emlfs_extractor){
+        .arg = one, .extract = told_extract, .ahead = told_ahead, .free = free};
+    return 0;
+}
+
+/* Many messages go in rows, each is asked about in its turn; a single one does not wait for more.
+ */
+static void test_rows(void **state)
+{
+    struct engine *engine = *state;
+    struct told told = {.engine = engine};
+    struct emlfs_index_options options;
+    static struct answer answer;
+    int64_t begin;
+
+    engine_archive(engine, 1000);
+    engine_begin(engine, NULL);
+    for (unsigned i = 0; i < 700; i++)
+        plain_doc(engine, "wombat", i % 2);
+    engine_end(engine, false);
+    options = engine_options(engine);
+    options.extractor = told_make;
+    options.arg = &told;
+    options.notice = NULL;
+    must(emlfs_index_open(&options, &engine->index, NULL));
+    must(emlfs_index_follow(engine->index, NULL));
+    must(emlfs_index_catch_up(engine->index, NULL, NULL));
+    must(engine_ask(engine, "wombat", USER, &answer));
+    assert_int_equal(answer.n, 700);
+    assert_true(atomic_load(&told.longest) > 1);
+    engine_begin(engine, NULL);
+    plain_doc(engine, "platypus", 0);
+    engine_end(engine, false);
+    begin = now_ms();
+    do
+        must(engine_ask(engine, "platypus", USER, &answer));
+    while (answer.n == 0 && now_ms() - begin < 20000);
+    assert_true(now_ms() - begin < 1000);
+    assert_int_equal(atomic_load(&told.wrong), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -306,6 +387,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_store_waits, engine_make, engine_free),
         cmocka_unit_test_setup_teardown(test_damage_kept, engine_make, engine_free),
         cmocka_unit_test_setup_teardown(test_damage_again, engine_make, engine_free),
+        cmocka_unit_test_setup_teardown(test_rows, engine_make, engine_free),
         cmocka_unit_test_setup_teardown(test_crowd, engine_make, engine_free),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
