@@ -119,8 +119,9 @@ static void envelope_take(struct emlfs_span encoded, struct emlfs_buf *envelope)
     struct emlfs_facts facts;
 
     *envelope = EMLFS_BUF_INIT(EMLFS_FACTS_MAX_BYTES);
-    if (emlfs_facts_decode(encoded, &facts, NULL) == 0)
-        (void)emlfs_facts_encode_envelope(&facts, envelope);
+    if (emlfs_facts_decode(encoded, &facts, NULL) < 0 ||
+        emlfs_facts_encode_envelope(&facts, envelope) < 0)
+        emlfs_buf_wipe(envelope); /* too long, it holds what was tried */
 }
 
 static int attr_get(struct worker *worker, struct emlfs_msg_id id, struct job *job)
@@ -252,13 +253,15 @@ static void job_run(struct worker *worker, uint64_t number, struct slot *slot, u
     /* Hidden meanwhile, which says nothing of it; or deleted: then there is nothing to find. */
     if (rc == -ENOENT && !emlfs_archive_store_shown(archive, emlfs_msg_id_store(id)))
         rc = -EAGAIN;
-    if (rc == -ENOENT && is_gone(archive, id))
+    if (rc == -ENOENT && is_gone(archive, id)) {
+        emlfs_buf_wipe(&job->envelope);
         rc = 0;
+    }
     if (errno_is_want(rc))
         job->rc = emlfs_err_sys(&job->err, -rc, MODULE, "message %u", job->doc);
     else if (rc < 0)
         job->rc = bare_text(&job->text, reason_of(rc));
-    slot->held_bytes = job->text.cap;
+    slot->held_bytes = job->text.cap + job->envelope.cap;
     hold(worker->extracting, number, slot->held_bytes);
 }
 
