@@ -196,6 +196,14 @@ static void result_send(struct control_session *session, int code, const struct 
     json_object_put(result);
 }
 
+/* Nothing of the request is done then: the client has to look again who has the archive. */
+static bool is_too_late(const struct control_session *session)
+{
+    const struct emlfs_control_options *options = session->options;
+
+    return atomic_load(&session->cancel) || (options->ending && options->ending(options->arg));
+}
+
 static void session_run(struct control_session *session)
 {
     struct json_object *request = NULL;
@@ -203,8 +211,7 @@ static void session_run(struct control_session *session)
     struct emlfs_err err = {0};
     int r = extra ? request_read(session, &request, &err) : -ENOMEM;
 
-    /* Nothing of it is done: the client has to look again who has the archive. */
-    if (atomic_load(&session->cancel))
+    if (is_too_late(session))
         r = emlfs_err_set(&err, ESHUTDOWN, "control", EMLFS_WIRE_ENDING);
     if (r == 0)
         r = request_serve(session, request, extra, &err);

@@ -59,6 +59,7 @@ struct server {
     unsigned sessions_n;
     struct joining *joining[MOUNTS_MAX];
     unsigned joining_n;
+    bool begun;  /* there was a mount */
     bool ending; /* S5 */
 };
 
@@ -79,6 +80,7 @@ static void read_only_follow(struct server *server)
 static void session_add(struct server *server, struct mount_session *session)
 {
     server->sessions[server->sessions_n++] = session;
+    server->begun = true;
     read_only_follow(server);
     mount_session_run(session);
 }
@@ -153,6 +155,21 @@ static bool server_private_names(void *arg)
         any = any || mount_session_job(server->sessions[i])->options.private_names;
     pthread_mutex_unlock(&server->lock);
     return any;
+}
+
+/* S5, from when the last mount is taken away: this process notices a little later. */
+static bool server_ending(void *arg)
+{
+    struct server *server = arg;
+    bool ending;
+
+    pthread_mutex_lock(&server->lock);
+    ending = server->begun && server->joining_n == 0;
+    for (unsigned i = 0; i < server->sessions_n; i++)
+        ending = ending && mount_session_is_cut(server->sessions[i]);
+    ending = ending || server->ending;
+    pthread_mutex_unlock(&server->lock);
+    return ending;
 }
 
 /* S6 */
@@ -492,6 +509,7 @@ static int server_threads(struct server *server, struct emlfs_err *err)
         .unmount = server_unmount,
         .mount_status = server_mount_status,
         .private_names = server_private_names,
+        .ending = server_ending,
         .mount_ask = server_mount_ask,
         .mount_take = server_mount_take,
         .arg = server,

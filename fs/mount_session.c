@@ -11,6 +11,7 @@
 #include "mount_session.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -430,6 +431,13 @@ int mount_session_new(const struct mount_session_start *start, struct mount_sess
 bool mount_session_ended(const struct mount_session *session)
 {
     return atomic_load(&session->ended);
+}
+
+bool mount_session_is_cut(const struct mount_session *session)
+{
+    struct pollfd fd = {.fd = fuse_session_fd(session->fuse)};
+
+    return mount_session_ended(session) || (poll(&fd, 1, 0) > 0 && (fd.revents & POLLERR));
 }
 
 /* M1 */

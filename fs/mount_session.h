@@ -29,6 +29,8 @@ int mount_session_new(const struct mount_session_start *start, struct mount_sess
 void mount_session_run(struct mount_session *session);
 /* Its last request was answered: it may be closed. */
 bool mount_session_ended(const struct mount_session *session);
+/* The kernel has let go of it: it has ended, or is about to. */
+bool mount_session_is_cut(const struct mount_session *session);
 /* Make it end, whatever uses it; again: nothing. Waits for threads that requests are answered to.
  */
 void mount_session_end(struct mount_session *session);

@@ -202,8 +202,7 @@ int emlfs_intake_end(struct emlfs_intake *intake, bool complete,
 
 /*
  * Control socket, server side: ARCHIVE/control (Unix stream, 0666; each peer is judged by
- * SO_PEERCRED). Runs its own threads, at most 64 connections. before_close lets the mount process
- * answer "unmount". Starting removes a dead socket.
+ * SO_PEERCRED). Runs its own threads, at most 64 connections. Starting removes a dead socket.
  */
 struct emlfs_control;
 struct emlfs_control_options {
@@ -219,6 +218,7 @@ struct emlfs_control_options {
     int (*mount_status)(void *arg, struct json_object *row);
     /* Are names of user archives hidden from strangers? Where there is a mount that hides them. */
     bool (*private_names)(void *arg);
+    bool (*ending)(void *arg); /* nothing is mounted any more: what begins now would be cancelled */
     /*
      * A further mount: _ask judges it, prepares it and gives it a *ret; after 0 _take is called
      * once, with the descriptors that came (-1: none) or without, which ends it. What it keeps of
@@ -242,9 +242,8 @@ int emlfs_remote_connect(const char *archive, int *ret_fd, struct emlfs_err *err
 /*
  * Run the command of this name ("umount" too: "mountpoint", where there are several) in the mount
  * process. Of call, args, row, bytes, notice, progress (with cancel) and arg are used, findings is
- * set; any callback may be NULL. Returns what the command returned there; -ESHUTDOWN: the process
- * is ending and did nothing of it; -ECONNRESET: it went away, perhaps in the midst. One run per
- * connection; fd stays the caller's.
+ * set; any callback may be NULL. Returns what the command returned there; -ESHUTDOWN: it is ending
+ * and did nothing; -ECONNRESET: it went away. One run per connection; fd stays the caller's.
  */
 int emlfs_remote_run(int fd, const char *command, struct emlfs_call *call, struct emlfs_err *err);
 

@@ -773,9 +773,14 @@ static bool contents_look(struct emlfs_archive *archive,
 
 int archive_recordable(struct emlfs_archive *archive, struct emlfs_err *err)
 {
+    int rc;
+
     if (!archive->look)
         return archive_writable(archive, err);
-    return archive->ledger ? 0 : ledger_open(archive, NULL, err);
+    if (!archive->ledger && (rc = ledger_open(archive, NULL, err)) < 0)
+        return rc;
+    /* Looked at, it had one. */
+    return archive->ledger ? 0 : emlfs_err_set(err, EIO, MODULE, "%s: no ledger", archive->path);
 }
 
 int emlfs_archive_open(const struct emlfs_archive_options *options,

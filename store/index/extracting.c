@@ -158,8 +158,9 @@ static void envelope_take(struct emlfs_span encoded, struct emlfs_buf *envelope)
 
     emlfs_buf_wipe(envelope); /* of an attempt to open it before */
     envelope->max_bytes = EMLFS_FACTS_MAX_BYTES;
-    if (emlfs_facts_decode(encoded, &facts, NULL) == 0)
-        (void)emlfs_facts_encode_envelope(&facts, envelope);
+    if (emlfs_facts_decode(encoded, &facts, NULL) < 0 ||
+        emlfs_facts_encode_envelope(&facts, envelope) < 0)
+        emlfs_buf_wipe(envelope); /* too long, it holds what was tried */
 }
 
 static int attr_get(struct worker *worker, struct emlfs_msg_id id, struct job *job)
@@ -308,8 +309,10 @@ static int job_settle(struct emlfs_archive *archive, struct job *job, int rc)
     /* Hidden meanwhile, which says nothing of it; or deleted: then there is nothing to find. */
     if (rc == -ENOENT && !emlfs_archive_store_shown(archive, emlfs_msg_id_store(id)))
         rc = -EAGAIN;
-    if (rc == -ENOENT && is_gone(archive, id))
+    if (rc == -ENOENT && is_gone(archive, id)) {
+        emlfs_buf_wipe(&job->envelope);
         return 0;
+    }
     return errno_is_want(rc) ? emlfs_err_sys(&job->err, -rc, MODULE, "message %u", job->doc)
                              : bare_text(&job->text, reason_of(rc));
 }
@@ -320,7 +323,7 @@ static void job_done(struct extracting *extracting, uint64_t number, size_t open
 
     pthread_mutex_lock(&extracting->lock);
     release(extracting, opened_bytes);
-    slot->held_bytes = slot->job.text.cap;
+    slot->held_bytes = slot->job.text.cap + slot->job.envelope.cap;
     hold(extracting, number, slot->held_bytes);
     slot->done = true;
     if (number == extracting->head)

@@ -11,8 +11,8 @@
  * The part of an index in memory; memseg.c writes, memseg_read.c reads. Invariants:
  * M1. Everything here but scratch is changed only with lock held for writing, after all memory that
  *     the change needs was had: a document is in with all its words, or not at all.
- * M2. Bytes of a chunk below used, terms' bytes and full chunks never change nor move, so readers
- *     who took a chunk and used under the lock go on without it.
+ * M2. Bytes of a chunk below used, terms' bytes, envelopes and full chunks never change nor move,
+ *     so readers who took them (a chunk: and its used) under the lock go on without it.
  */
 #define MEM_ROWS 1024u /* rows of a block; blocks never move */
 #define MEM_MAX_BYTES (1u << 30)

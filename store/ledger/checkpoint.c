@@ -8,7 +8,7 @@
  *     none is handed out whose signature is wrong.
  * H2. It is durable before the mark counts it, and is handed out only behind that. What stands
  *     behind the mark's end was handed to nobody: it is adopted when it is whole and true, else
- * cut.
+ *     cut; but what is signed and not true says that records are missing, and stays.
  */
 #include <sys/stat.h>
 #include <unistd.h>
@@ -47,14 +47,15 @@ static int note_signed(const struct emlfs_ledger *ledger, const struct emlfs_che
     return emlfs_checkpoint_check(note, ledger->keys.checkpoint);
 }
 
-/* It is, and the records are as it says. */
+/* The records are as it says. -EUCLEAN: they are not, or not there; they were when it was signed.
+ */
 static int note_true(struct emlfs_ledger *ledger, const struct emlfs_checkpoint *note)
 {
     struct emlfs_hash root;
-    int r = note_signed(ledger, note, ledger->tree.size);
-    if (r == 0)
-        r = emlfs_ledger_root(ledger, note->head.size, &root, NULL);
-    return r == 0 && memcmp(root.v, note->head.root.v, EMLFS_HASH_BYTES) != 0 ? -EBADMSG : r;
+    if (note->head.size > ledger->tree.size)
+        return -EUCLEAN;
+    int r = emlfs_ledger_root(ledger, note->head.size, &root, NULL);
+    return r == 0 && memcmp(root.v, note->head.root.v, EMLFS_HASH_BYTES) != 0 ? -EUCLEAN : r;
 }
 
 static int note_set(struct emlfs_ledger *ledger, const struct emlfs_checkpoint *note,
@@ -64,7 +65,8 @@ static int note_set(struct emlfs_ledger *ledger, const struct emlfs_checkpoint *
     return emlfs_sha256(text, &ledger->last_hash);
 }
 
-/* The next checkpoint becomes the last. -EBADMSG: it is not one of this ledger. */
+/* The next checkpoint becomes the last. -EBADMSG: it is not one of this ledger; -EUCLEAN as above.
+ */
 static int note_take(struct emlfs_ledger *ledger)
 {
     struct emlfs_buf text EMLFS_BUF_CLEANUP = EMLFS_BUF_INIT(EMLFS_CHECKPOINT_MAX_BYTES);
@@ -73,6 +75,8 @@ static int note_take(struct emlfs_ledger *ledger)
     int r = ledger_notes_next(ledger->notes_fd, &offset, &next, &text);
     if (r == 0 && !ledger_notes_follow(&ledger->last, &ledger->last_hash, &next))
         r = -EBADMSG;
+    if (r == 0)
+        r = note_signed(ledger, &next, UINT64_MAX);
     if (r == 0)
         r = note_true(ledger, &next);
     if (r < 0)
@@ -134,6 +138,9 @@ int ledger_notes_open(struct emlfs_ledger *ledger, struct emlfs_err *err)
         return emlfs_err_sys(err, -r, MODULE, "checkpoints of the ledger are damaged");
     while (r == 0)
         r = note_take(ledger);
+    if (r == -EUCLEAN)
+        return emlfs_err_set(err, EBADMSG, MODULE,
+                             "the ledger is damaged: it signed records that are not there");
     if (r == -ENODATA || r == -EBADMSG)
         r = ledger->read_only ? 0 : notes_settle(ledger);
     return r < 0 ? emlfs_err_sys(err, -r, MODULE, "checkpoints of the ledger") : 0;

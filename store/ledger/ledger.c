@@ -263,14 +263,32 @@ int emlfs_ledger_checkpoint_pem(struct emlfs_ledger *ledger, struct emlfs_buf *o
     return emlfs_sign_key_pem(ledger->keys.checkpoint, out);
 }
 
-/* The key of exports, once it is asked for; then it stays. */
+/* What is there, or else made; *made is NULL if it stays. */
+static const struct emlfs_sign_key *export_key_share(struct emlfs_ledger *ledger,
+                                                     struct emlfs_sign_key **made)
+{
+    pthread_mutex_lock(&ledger->lock);
+    if (!ledger->keys.export) {
+        ledger->keys.export = *made;
+        *made = NULL;
+    }
+    const struct emlfs_sign_key *key = ledger->keys.export;
+    pthread_mutex_unlock(&ledger->lock);
+    return key;
+}
+
+/* The key of exports, once it is asked for; then it stays. Of two who read it, one keeps it. */
 static int export_key(struct emlfs_ledger *ledger, const struct emlfs_sign_key **ret,
                       struct emlfs_err *err)
 {
-    pthread_mutex_lock(&ledger->lock);
-    int r = ledger_keys_export(ledger->dir, &ledger->keys, err);
-    *ret = ledger->keys.export;
-    pthread_mutex_unlock(&ledger->lock);
+    struct ledger_keys own = {.seal = ledger->keys.seal};
+    int r = 0;
+    *ret = export_key_share(ledger, &own.export);
+    if (!*ret) {
+        r = ledger_keys_export(ledger->dir, &own, err);
+        *ret = r == 0 ? export_key_share(ledger, &own.export) : NULL;
+    }
+    ledger_keys_free(&own);
     return r;
 }
 

@@ -7,7 +7,7 @@
  * V1. Nothing is cut unless every acknowledged record that the mark names stands before the cut,
  *     no authentic frame stands behind it, and the ledger was not closed in order.
  * V2. A ledger is handed out only if the root of what tiles say is the one the last frame says, or
- *     where it was closed in order, the mark.
+ *     where it was closed in order, the mark; and if the records that the mark names have its root.
  */
 #include <sys/stat.h>
 #include <unistd.h>
@@ -118,6 +118,16 @@ static int tail_cut(struct emlfs_ledger *ledger, const struct tail *tail)
     return emlfs_os_fsync(ledger->segment.fd);
 }
 
+/* The records that the mark names are those it was written for. */
+static int mark_check(const struct emlfs_ledger *ledger)
+{
+    struct emlfs_hash root;
+    if (ledger->tree.size != ledger->mark.size)
+        return 0;
+    int r = ledger_tree_root(&ledger->tree, &root);
+    return r == 0 && memcmp(root.v, ledger->mark.root.v, EMLFS_HASH_BYTES) != 0 ? -EBADMSG : r;
+}
+
 /* Hashes of one frame's records. */
 static int frame_replay(struct emlfs_ledger *ledger, struct ledger_body *body)
 {
@@ -134,6 +144,8 @@ static int frame_replay(struct emlfs_ledger *ledger, struct ledger_body *body)
         r = emlfs_tree_leaf(bytes, &leaf);
         if (r == 0)
             r = ledger_tree_push(&ledger->tree, &leaf, &done);
+        if (r == 0)
+            r = mark_check(ledger);
         if (r == 0)
             r = ledger_hashes_add(&hashes, &done);
         if (r < 0)
@@ -154,6 +166,8 @@ static int tiles_complete(struct emlfs_ledger *ledger, uint64_t size)
     struct ledger_body body;
     int r = ledger_tree_load(&source, ledger->mark.tiles, &ledger->tree);
     ledger_tiles_resize(&ledger->tiles, ledger->tree.size);
+    if (r == 0)
+        r = mark_check(ledger);
     if (r < 0 || ledger->tree.size >= size)
         return r;
     ledger_reader_init(&reader, ledger->dir, &ledger->keys.records, ledger->tree.size, size);
@@ -213,7 +227,8 @@ int ledger_recover(struct emlfs_ledger *ledger, struct emlfs_ledger_opened *ret_
     if (r == 0 && memcmp(root.v, tail.root.v, EMLFS_HASH_BYTES) != 0)
         r = -EBADMSG;
     if (r < 0)
-        return emlfs_err_sys(err, -r, MODULE, "tiles of the ledger do not match its records");
+        return emlfs_err_sys(err, -r, MODULE,
+                             "tiles or mark of the ledger do not match its records");
     r = tail_cut(ledger, &tail);
     return r < 0 ? emlfs_err_sys(err, -r, MODULE, "the ledger cannot be recovered") : 0;
 }

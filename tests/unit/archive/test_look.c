@@ -238,12 +238,33 @@ static void test_ledger_not_closed(void **state)
     life->archive = NULL;
 }
 
+/* Taken away while somebody looks: nothing is recorded, and that is said. */
+static void test_ledger_taken_away(void **state)
+{
+    const struct emlfs_ledger_record record = {.kind = EMLFS_LEDGER_SEARCH};
+    const struct emlfs_actor actor = {0};
+    struct life *life = *state;
+    char from[300], to[300];
+
+    life_init(life);
+    fill(life, 0, 20);
+    snprintf(from, sizeof(from), "%s/ledger", life->path);
+    snprintf(to, sizeof(to), "%s/ledger.away", life->path);
+    look(life);
+    must(rename(from, to));
+    assert_int_equal(emlfs_archive_record(life->archive, &actor, &record, NULL), -EIO);
+    must(rename(to, from));
+    life_close(life);
+}
+
 int main(void)
 {
 #define LIFE_TEST(test) cmocka_unit_test_setup_teardown(test, life_make, life_free)
     const struct CMUnitTest tests[] = {
-        LIFE_TEST(test_untouched), LIFE_TEST(test_not_closed), LIFE_TEST(test_packs_hold_more),
-        LIFE_TEST(test_damaged),   LIFE_TEST(test_recorded),   LIFE_TEST(test_ledger_not_closed),
+        LIFE_TEST(test_untouched),         LIFE_TEST(test_not_closed),
+        LIFE_TEST(test_packs_hold_more),   LIFE_TEST(test_damaged),
+        LIFE_TEST(test_recorded),          LIFE_TEST(test_ledger_not_closed),
+        LIFE_TEST(test_ledger_taken_away),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
