@@ -43,6 +43,13 @@ static inline void docset_put(struct docset *set, uint32_t doc, bool in)
 uint32_t docset_seek(const struct docset *set, uint32_t doc);
 void docset_or(struct docset *to, const struct docset *from); /* same limits */
 
+/* ---- gone.c: documents whose message is gone for good, for merging */
+
+/* Of low...high; *ret is without bits when there are none. */
+int gone_find(struct shelf *shelf, uint32_t low, uint32_t high, struct docset *ret,
+              struct emlfs_err *err);
+bool gone_not(void *arg, uint32_t doc); /* arg: such a set, with bits */
+
 /* ---- a part of the snapshot, and the documents of it that are looked at */
 
 struct view {

@@ -179,6 +179,10 @@ struct filing_range {
 int segment_filings(struct segment *segment, const struct filing_range *range,
                     int (*each)(void *arg, uint32_t doc, bool in), void *arg,
                     struct emlfs_err *err);
+/* Each document that a statement of this segment says is out of a user archive, perhaps several
+ * times. Non-zero return stops. */
+int segment_outs(struct segment *segment, int (*each)(void *arg, uint32_t doc), void *arg,
+                 struct emlfs_err *err);
 /* True when the segment says anything about documents below doc (so older ones are overruled). */
 bool segment_overrules(const struct segment *segment, uint32_t doc);
 

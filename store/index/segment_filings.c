@@ -197,3 +197,42 @@ int segment_filings(struct segment *segment, const struct filing_range *range,
         return memory_filings(segment->mem, range, each, arg);
     return file_filings(segment->file, range, each, arg, err);
 }
+
+static int file_outs(struct segment_file *file, int (*each)(void *arg, uint32_t doc), void *arg,
+                     struct emlfs_err *err)
+{
+    static const struct filing from = {.kind = FILING_USER, .doc = UINT32_MAX};
+    struct filing_walk walk;
+    int r = filing_walk_begin(file, &from, &walk, err);
+    while (r == 0 && (r = filing_walk_next(&walk, err)) == 1) {
+        r = 0;
+        if (walk.now.kind != FILING_USER || walk.now.in)
+            run_skip(&walk, 0);
+        else
+            r = each(arg, walk.now.doc);
+    }
+    filing_walk_end(&walk);
+    return r;
+}
+
+static int memory_outs(struct memseg *mem, int (*each)(void *arg, uint32_t doc), void *arg)
+{
+    struct filing *filings;
+    size_t n;
+    int r = memseg_filings(mem, NULL, &filings, &n);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < n && r == 0; i++)
+        if (filings[i].kind == FILING_USER && !filings[i].in)
+            r = each(arg, filings[i].doc);
+    free(filings);
+    return r;
+}
+
+int segment_outs(struct segment *segment, int (*each)(void *arg, uint32_t doc), void *arg,
+                 struct emlfs_err *err)
+{
+    if (segment->mem)
+        return memory_outs(segment->mem, each, arg);
+    return file_outs(segment->file, each, arg, err);
+}

@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 #include "emlfs/base/os.h"
-#include "engine.h"
+#include "search.h"
 
 #define MODULE "index"
 #define REMAKES_MAX 3u
@@ -509,8 +509,23 @@ struct merge_job {
     struct part *parts[MANIFEST_SEGMENTS_MAX];
     struct segment *segments[MANIFEST_SEGMENTS_MAX];
     unsigned at, n;
+    uint32_t first_doc, last_doc; /* of all of them; last < first: they hold filings only */
     uint64_t drops;
 };
+
+static void merge_measure(struct merge_job *job)
+{
+    job->first_doc = UINT32_MAX;
+    job->last_doc = 0;
+    for (unsigned i = 0; i < job->n; i++) {
+        struct segment_info info;
+        segment_get_info(job->segments[i], &info);
+        if (info.docs == 0)
+            continue;
+        job->first_doc = info.first_doc < job->first_doc ? info.first_doc : job->first_doc;
+        job->last_doc = info.last_doc > job->last_doc ? info.last_doc : job->last_doc;
+    }
+}
 
 static int merge_pick(struct shelf *shelf, struct merge_job *job)
 {
@@ -561,16 +576,25 @@ static int merge_run(struct shelf *shelf, struct merge_job *job, const atomic_bo
 {
     uint32_t no = file_number(shelf);
     char path[SHELF_PATH_BYTES];
-    const struct segment_merge merge = {.segments = job->segments,
-                                        .n = job->n,
-                                        .path = path,
-                                        .index_key = &shelf->key,
-                                        .cancel = cancel,
-                                        .oldest = job->at == 0};
+    struct segment_merge merge = {.segments = job->segments,
+                                  .n = job->n,
+                                  .path = path,
+                                  .index_key = &shelf->key,
+                                  .cancel = cancel,
+                                  .oldest = job->at == 0};
+    struct docset gone = {0};
     int rc = manifest_segment_path(shelf->dir, no, path, sizeof(path));
 
+    merge_measure(job);
+    if (rc == 0 && job->first_doc <= job->last_doc)
+        rc = gone_find(shelf, job->first_doc, job->last_doc, &gone, err);
+    if (gone.bits) {
+        merge.alive = gone_not;
+        merge.arg = &gone;
+    }
     if (rc == 0)
         rc = segment_merge(&merge, err);
+    docset_free(&gone);
     if (rc < 0) {
         (void)unlink(path);
         return rc;

@@ -159,6 +159,49 @@ static void test_deleted(void **state)
     expect(engine, "wombat", 0, 0);
 }
 
+/* How many of the first n documents have an envelope in the index. */
+static unsigned envelopes_of(struct engine *engine, unsigned n)
+{
+    unsigned found = 0;
+    for (unsigned i = 0; i < n; i++) {
+        EMLFS_BUF_CLEANUP struct emlfs_buf envelope = EMLFS_BUF_INIT(EMLFS_FACTS_MAX_BYTES);
+        emlfs_index_envelopes(engine->index, &engine->docs[i].id, 1, &envelope);
+        found += envelope.len > 0;
+    }
+    return found;
+}
+
+/* Merging leaves nothing of what is gone, and all of what is still filed somewhere. */
+static void test_merged_away(void **state)
+{
+    struct engine *engine = *state;
+    static const unsigned deleted[] = {0, 1, 4, 6}; /* the second stays in another folder */
+    unsigned known, rounds = 0;
+    engine_archive(engine, 1000);
+    engine->memory_bytes = 1; /* a segment for every message */
+    engine_index_open(engine);
+    docs_put(engine, 12);
+    engine_begin(engine, NULL);
+    engine_put(engine, 1, 1);
+    engine_end(engine, false);
+    engine_catch_up(engine);
+    known = envelopes_of(engine, 12);
+    assert_true(known > 8);
+    for (unsigned i = 0; i < 4; i++)
+        doc_delete(engine, &engine->docs[deleted[i]]);
+    engine_catch_up(engine);
+    expect(engine, "wombat", 12 - 4 + 1, 0);
+    while (envelopes_of(engine, 12) > known - 3 && rounds++ < 20) {
+        docs_put(engine, 30);
+        engine_catch_up(engine);
+    }
+    assert_int_equal(envelopes_of(engine, 12), known - 3);
+    expect(engine, "wombat", 12 - 4 + 1 + rounds * 30, 0);
+    engine_index_close(engine);
+    engine_index_open(engine);
+    expect(engine, "wombat", 12 - 4 + 1 + rounds * 30, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -166,6 +209,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_waits, engine_make, engine_free),
         cmocka_unit_test_setup_teardown(test_attach, engine_make, engine_free),
         cmocka_unit_test_setup_teardown(test_deleted, engine_make, engine_free),
+        cmocka_unit_test_setup_teardown(test_merged_away, engine_make, engine_free),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
