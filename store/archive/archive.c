@@ -571,6 +571,22 @@ static struct book archive_book(const struct emlfs_archive *archive)
                          .read_only = archive->read_only};
 }
 
+/* Nothing changes that cannot be recorded. */
+static int ledger_failed(struct emlfs_archive *archive, struct archive_how *how,
+                         const struct emlfs_err *why, struct emlfs_err *err)
+{
+    if (err)
+        *err = *why;
+    if (!archive->read_only && !(how && how->without_ledger))
+        return -why->code;
+    if (how) {
+        how->ledger_failed = true;
+        how->err_ledger = *why;
+    }
+    archive->read_only = true;
+    return 0;
+}
+
 static int ledger_open(struct emlfs_archive *archive, struct archive_how *how,
                        struct emlfs_err *err)
 {
@@ -583,24 +599,24 @@ static int ledger_open(struct emlfs_archive *archive, struct archive_how *how,
         archive->ledger_opened = emlfs_ledger_size(archive->ledger);
     if (how)
         how->ledger_in_order = opened.in_order;
-    if (rc == 0)
-        return 0;
-    if (err)
-        *err = why;
-    if (!archive->read_only && !(how && how->without_ledger))
-        return rc;
-    if (how) {
-        how->ledger_failed = true;
-        how->err_ledger = why;
-    }
-    archive->read_only = true; /* nothing changes that cannot be recorded */
-    return 0;
+    return rc == 0 ? 0 : ledger_failed(archive, how, &why, err);
+}
+
+/* The compliance clock is younger than ledgers: where it is kept, there was one. */
+static bool had_ledger(struct emlfs_archive *archive)
+{
+    struct emlfs_buf value EMLFS_BUF_CLEANUP = EMLFS_BUF_INIT(EMLFS_CATALOG_VALUE_MAX_BYTES);
+
+    return emlfs_archive_master_get(archive, EMLFS_MASTER_CLOCK, emlfs_span_str("clock"), &value,
+                                    NULL) == 0;
 }
 
 /* An archive that is older than ledgers: behind replay, so that all it has counts as older. */
-static int ledger_begin(struct emlfs_archive *archive, struct emlfs_err *err)
+static int ledger_begin(struct emlfs_archive *archive, struct archive_how *how,
+                        struct emlfs_err *err)
 {
     const struct book book = archive_book(archive);
+    struct emlfs_err why = {0};
     struct book_begin begin = {0};
     struct emlfs_archive_status status;
     struct store *last = archive_current(archive);
@@ -609,6 +625,12 @@ static int ledger_begin(struct emlfs_archive *archive, struct emlfs_err *err)
 
     if (archive->ledger || archive->read_only)
         return 0;
+    if (had_ledger(archive)) {
+        emlfs_err_set(&why, EBADMSG, MODULE,
+                      "%s/ledger is missing, and with it what was recorded: put it back",
+                      archive->path);
+        return ledger_failed(archive, how, &why, err);
+    }
     rc = store_mark(last, &mark, err);
     if (rc == 0)
         rc = emlfs_archive_get_status(archive, &status, err);
@@ -799,7 +821,7 @@ static int open_usual(struct emlfs_archive *archive, const struct emlfs_archive_
     rc = ledger_open(archive, how, err);
     if (rc == 0)
         rc = contents_open(archive, options, err);
-    return rc == 0 ? ledger_begin(archive, err) : rc;
+    return rc == 0 ? ledger_begin(archive, how, err) : rc;
 }
 
 int archive_open(const struct emlfs_archive_options *options, struct archive_how *how,

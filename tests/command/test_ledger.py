@@ -347,6 +347,26 @@ class Proofs(LedgerTest):
         self.assertEqual(done.returncode, 0, done.stdout)
 
 
+class Missing(LedgerTest):
+    def test_removed(self):
+        """Whoever removes the ledger does not get rid of it."""
+        self.emlfs("policy list")
+        ledger = os.path.join(self.archive, "ledger")
+        os.rename(ledger, self.path("kept"))
+        for words in ("verify", "user list", "audit"):
+            done = run(*words.split(), "-a", self.archive)
+            self.assertNotEqual(done.returncode, 0, words)
+            self.assertIn("ledger is missing", done.stdout + done.stderr, words)
+            self.assertFalse(os.path.exists(ledger))
+        run("recover", "-a", self.archive)
+        done = run("verify", "-a", self.archive)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertFalse(os.path.exists(ledger))
+        os.rename(self.path("kept"), ledger)
+        done = run("verify", "-a", self.archive)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
+
 class Export(LedgerTest):
     def test_signed(self):
         to = self.path("out")
