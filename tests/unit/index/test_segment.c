@@ -136,6 +136,12 @@ static void file_put(const char *path, struct emlfs_span bytes)
     close(fd);
 }
 
+#ifdef EMLFS_SANITIZED
+#define FLIP_STEP 3u /* each is read whole, slowly */
+#else
+#define FLIP_STEP 1u
+#endif
+
 static void damage_is_found(void **state)
 {
     (void)state;
@@ -148,7 +154,7 @@ static void damage_is_found(void **state)
     assert_int_equal(0, all_read(path));
     assert_int_equal(-EBADMSG, segment_open(path, &other, &segment, NULL));
     assert_int_equal(0, emlfs_os_read_file(path, &bytes));
-    for (size_t i = 0; i < bytes.len; i++) {
+    for (size_t i = 0; i < bytes.len; i += FLIP_STEP) {
         bytes.data[i] ^= (uint8_t)(1u << i % 8);
         file_put(path, emlfs_buf_view(&bytes));
         const int r = all_read(path);
