@@ -128,6 +128,11 @@ void index_wake(struct emlfs_index *index);
 void index_work_take(struct emlfs_index *index);
 void index_work_leave(struct emlfs_index *index);
 
+/* ---- gone.c */
+
+/* The message has no entry anywhere; of a store that is not shown, too. */
+bool message_is_gone(struct emlfs_archive *archive, struct emlfs_msg_id id);
+
 /* ---- follow.c */
 
 struct extracting;

@@ -262,14 +262,6 @@ static int text_take(struct worker *worker, struct job *job, struct emlfs_span r
     return 0;
 }
 
-static bool is_gone(struct emlfs_archive *archive, struct emlfs_msg_id id)
-{
-    struct emlfs_filing filing;
-    unsigned n;
-
-    return emlfs_archive_filings(archive, id, &filing, 1, &n, NULL) == -ENOENT;
-}
-
 static struct emlfs_msg_id id_of(const struct job *job)
 {
     return emlfs_msg_id_make(emlfs_msg_id_store(job->change.first), job->doc);
@@ -309,7 +301,7 @@ static int job_settle(struct emlfs_archive *archive, struct job *job, int rc)
     /* Hidden meanwhile, which says nothing of it; or deleted: then there is nothing to find. */
     if (rc == -ENOENT && !emlfs_archive_store_shown(archive, emlfs_msg_id_store(id)))
         rc = -EAGAIN;
-    if (rc == -ENOENT && is_gone(archive, id)) {
+    if (rc == -ENOENT && message_is_gone(archive, id)) {
         emlfs_buf_wipe(&job->envelope);
         return 0;
     }

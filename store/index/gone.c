@@ -10,6 +10,14 @@
 #include "emlfs/stores.h"
 #include "search.h"
 
+bool message_is_gone(struct emlfs_archive *archive, struct emlfs_msg_id id)
+{
+    struct emlfs_filing filing;
+    unsigned n;
+
+    return emlfs_archive_filings(archive, id, &filing, 1, &n, NULL) == -ENOENT;
+}
+
 struct asking {
     struct shelf *shelf;
     struct docset *gone;
@@ -19,27 +27,33 @@ struct asking {
 static int out_ask(void *arg, uint32_t doc)
 {
     struct asking *asking = arg;
-    struct emlfs_archive *archive = asking->shelf->index->options.archive;
-    struct emlfs_filing filing;
-    unsigned n;
+    struct emlfs_msg_id id = emlfs_msg_id_make(asking->shelf->no, doc);
 
     if (doc < asking->gone->low || doc > asking->gone->high || docset_has(asking->gone, doc))
         return 0;
-    if (emlfs_archive_filings(archive, emlfs_msg_id_make(asking->shelf->no, doc), &filing, 1, &n,
-                              NULL) == -ENOENT) {
+    if (message_is_gone(asking->shelf->index->options.archive, id)) {
         docset_put(asking->gone, doc, true);
         asking->n++;
     }
     return 0;
 }
 
-int gone_find(struct shelf *shelf, uint32_t low, uint32_t high, struct docset *ret,
+int gone_find(struct shelf *shelf, struct segment *const *segments, unsigned n, struct docset *ret,
               struct emlfs_err *err)
 {
     struct asking asking = {.shelf = shelf, .gone = ret};
+    struct segment_range range = SEGMENT_RANGE_NONE;
     struct snapshot *snapshot = NULL;
-    int rc = docset_new(low, high, ret);
+    int rc;
 
+    for (unsigned i = 0; i < n; i++) {
+        struct segment_info info;
+        segment_get_info(segments[i], &info);
+        segment_range_add(&range, &info);
+    }
+    if (range.last < range.first)
+        return 0;
+    rc = docset_new(range.first, range.last, ret);
     if (rc == 0)
         rc = shelf_snapshot(shelf, &snapshot);
     if (rc < 0)

@@ -45,8 +45,8 @@ void docset_or(struct docset *to, const struct docset *from); /* same limits */
 
 /* ---- gone.c: documents whose message is gone for good, for merging */
 
-/* Of low...high; *ret is without bits when there are none. */
-int gone_find(struct shelf *shelf, uint32_t low, uint32_t high, struct docset *ret,
+/* Of those that n segments, oldest first, cover; *ret is without bits when there are none. */
+int gone_find(struct shelf *shelf, struct segment *const *segments, unsigned n, struct docset *ret,
               struct emlfs_err *err);
 bool gone_not(void *arg, uint32_t doc); /* arg: such a set, with bits */
 

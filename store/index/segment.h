@@ -82,6 +82,19 @@ struct segment_info {
     uint64_t text_bytes, file_bytes;
 };
 void segment_get_info(const struct segment *segment, struct segment_info *ret);
+/* Documents that segments cover, which are told of oldest first; last < first: none. */
+struct segment_range {
+    uint32_t first, last;
+};
+#define SEGMENT_RANGE_NONE ((struct segment_range){.first = 1})
+static inline void segment_range_add(struct segment_range *range, const struct segment_info *info)
+{
+    if (info->last_doc < info->first_doc)
+        return;
+    if (range->last < range->first)
+        range->first = info->first_doc;
+    range->last = info->last_doc;
+}
 
 /*
  * Merge neighbours (oldest first) into a new file. alive(arg, doc) false leaves a document out

@@ -478,20 +478,13 @@ static void merge_end(struct merge *merge)
 /* The range of documents all sources cover; those that hold filings only cover none. */
 static void range_measure(struct merge *merge)
 {
-    bool any = false;
-    for (unsigned i = 0; i < merge->n; i++) {
-        const struct segment_info *info = &merge->sources[i].info;
-        if (info->last_doc < info->first_doc)
-            continue;
-        if (!any)
-            merge->first_doc = info->first_doc;
-        merge->last_doc = info->last_doc;
-        any = true;
-    }
-    if (!any) {
-        merge->first_doc = merge->sources[merge->n - 1].info.first_doc;
-        merge->last_doc = merge->sources[merge->n - 1].info.last_doc;
-    }
+    const struct segment_info *newest = &merge->sources[merge->n - 1].info;
+    struct segment_range range = SEGMENT_RANGE_NONE;
+    for (unsigned i = 0; i < merge->n; i++)
+        segment_range_add(&range, &merge->sources[i].info);
+    const bool any = range.first <= range.last;
+    merge->first_doc = any ? range.first : newest->first_doc;
+    merge->last_doc = any ? range.last : newest->last_doc;
 }
 
 static int merge_run(struct merge *merge, struct emlfs_err *err)

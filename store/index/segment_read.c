@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "memseg_read.h"
-#include "segment_internal.h"
 
 #include <fcntl.h>
 #include <pthread.h>

@@ -509,23 +509,8 @@ struct merge_job {
     struct part *parts[MANIFEST_SEGMENTS_MAX];
     struct segment *segments[MANIFEST_SEGMENTS_MAX];
     unsigned at, n;
-    uint32_t first_doc, last_doc; /* of all of them; last < first: they hold filings only */
     uint64_t drops;
 };
-
-static void merge_measure(struct merge_job *job)
-{
-    job->first_doc = UINT32_MAX;
-    job->last_doc = 0;
-    for (unsigned i = 0; i < job->n; i++) {
-        struct segment_info info;
-        segment_get_info(job->segments[i], &info);
-        if (info.docs == 0)
-            continue;
-        job->first_doc = info.first_doc < job->first_doc ? info.first_doc : job->first_doc;
-        job->last_doc = info.last_doc > job->last_doc ? info.last_doc : job->last_doc;
-    }
-}
 
 static int merge_pick(struct shelf *shelf, struct merge_job *job)
 {
@@ -585,9 +570,8 @@ static int merge_run(struct shelf *shelf, struct merge_job *job, const atomic_bo
     struct docset gone = {0};
     int rc = manifest_segment_path(shelf->dir, no, path, sizeof(path));
 
-    merge_measure(job);
-    if (rc == 0 && job->first_doc <= job->last_doc)
-        rc = gone_find(shelf, job->first_doc, job->last_doc, &gone, err);
+    if (rc == 0)
+        rc = gone_find(shelf, job->segments, job->n, &gone, err);
     if (gone.bits) {
         merge.alive = gone_not;
         merge.arg = &gone;
