@@ -19,7 +19,7 @@ struct emlfs_span emlfs_cursor_take(struct emlfs_cursor *cur, size_t len)
     return taken;
 }
 
-static uint64_t take_le(struct emlfs_cursor *cur, unsigned width)
+uint64_t emlfs_cursor_le(struct emlfs_cursor *cur, unsigned width)
 {
     struct emlfs_span bytes = emlfs_cursor_take(cur, width);
     uint64_t value = 0;
@@ -39,22 +39,22 @@ static uint64_t take_be(struct emlfs_cursor *cur, unsigned width)
 
 uint8_t emlfs_cursor_u8(struct emlfs_cursor *cur)
 {
-    return (uint8_t)take_le(cur, 1);
+    return (uint8_t)emlfs_cursor_le(cur, 1);
 }
 
 uint16_t emlfs_cursor_u16le(struct emlfs_cursor *cur)
 {
-    return (uint16_t)take_le(cur, 2);
+    return (uint16_t)emlfs_cursor_le(cur, 2);
 }
 
 uint32_t emlfs_cursor_u32le(struct emlfs_cursor *cur)
 {
-    return (uint32_t)take_le(cur, 4);
+    return (uint32_t)emlfs_cursor_le(cur, 4);
 }
 
 uint64_t emlfs_cursor_u64le(struct emlfs_cursor *cur)
 {
-    return take_le(cur, 8);
+    return emlfs_cursor_le(cur, 8);
 }
 
 uint16_t emlfs_cursor_u16be(struct emlfs_cursor *cur)

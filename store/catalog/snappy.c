@@ -19,22 +19,12 @@ struct target {
     size_t at, len;
 };
 
-static uint32_t number_take(struct emlfs_cursor *cur, unsigned width)
-{
-    struct emlfs_span bytes = emlfs_cursor_take(cur, width);
-    uint32_t number = 0;
-
-    for (size_t i = bytes.len; i > 0; i--)
-        number = number << 8 | bytes.data[i - 1];
-    return number;
-}
-
 static bool piece_told(struct emlfs_cursor *cur, uint8_t tag, struct target *to)
 {
     size_t len = tag >> 2;
 
     if (len >= 60)
-        len = number_take(cur, (unsigned)len - 59);
+        len = (size_t)emlfs_cursor_le(cur, (unsigned)len - 59);
     len++;
     if (len > to->len - to->at)
         return false;
@@ -51,7 +41,7 @@ static bool piece_copy(struct emlfs_cursor *cur, uint8_t tag, struct target *to)
     bool near = (tag & 3) == COPY_NEAR;
     size_t len = near ? 4u + (tag >> 2 & 7) : (tag >> 2) + 1u;
     size_t back = near ? (size_t)(tag >> 5) << 8 | emlfs_cursor_u8(cur)
-                       : number_take(cur, (tag & 3) == COPY ? 2 : 4);
+                       : (size_t)emlfs_cursor_le(cur, (tag & 3) == COPY ? 2 : 4);
 
     if (cur->bad || back == 0 || back > to->at || len > to->len - to->at)
         return false;

@@ -30,6 +30,8 @@ static inline bool emlfs_cursor_done(const struct emlfs_cursor *cur)
     return !cur->bad && cur->pos == cur->end;
 }
 
+/* The next width bytes, at most 8, little-endian. 0 and bad when there are fewer. */
+uint64_t emlfs_cursor_le(struct emlfs_cursor *cur, unsigned width);
 /* The next byte. 0 and bad at the end. */
 uint8_t emlfs_cursor_u8(struct emlfs_cursor *cur);
 /* The next 2 bytes, little-endian. 0 and bad when there are fewer. */
