@@ -105,7 +105,7 @@ static int session_room(const struct emlfs_control *control, uid_t uid, struct e
                          "%u commands of this account are running already: try again later", mine);
 }
 
-/* Tell a client that is turned away, if it can be told without waiting. */
+/* Tell a client that is turned away, if it can be told without waiting, and close. */
 static void connection_refuse(int fd, int code, struct emlfs_err *err)
 {
     if (err->code == 0)
@@ -116,6 +116,7 @@ static void connection_refuse(int fd, int code, struct emlfs_err *err)
     if (result && fcntl(fd, F_SETFL, O_NONBLOCK) == 0)
         (void)emlfs_wire_send_json(fd, EMLFS_FRAME_RESULT, result);
     json_object_put(result);
+    close(fd);
 }
 
 static void connection_take(struct emlfs_control *control, int fd)
@@ -131,7 +132,6 @@ static void connection_take(struct emlfs_control *control, int fd)
     if (r < 0) {
         free(session);
         connection_refuse(fd, -r, &err);
-        close(fd);
         return;
     }
     session->next = control->sessions;
@@ -254,7 +254,6 @@ static void listener_end(struct emlfs_control *control)
 
         emlfs_err_set(&err, ESHUTDOWN, "control", EMLFS_WIRE_ENDING);
         connection_refuse(fd, ESHUTDOWN, &err);
-        close(fd);
     }
     emlfs_os_close(&control->listen_fd);
 }
