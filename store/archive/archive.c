@@ -602,13 +602,18 @@ static int ledger_open(struct emlfs_archive *archive, struct archive_how *how,
     return rc == 0 ? 0 : ledger_failed(archive, how, &why, err);
 }
 
+static int row_found(void *arg, struct emlfs_span key, struct emlfs_span value)
+{
+    (void)arg;
+    (void)key;
+    (void)value;
+    return 1;
+}
+
 /* The compliance clock is younger than ledgers: where it is kept, there was one. */
 static bool had_ledger(struct emlfs_archive *archive)
 {
-    struct emlfs_buf value EMLFS_BUF_CLEANUP = EMLFS_BUF_INIT(EMLFS_CATALOG_VALUE_MAX_BYTES);
-
-    return emlfs_archive_master_get(archive, EMLFS_MASTER_CLOCK, emlfs_span_str("clock"), &value,
-                                    NULL) == 0;
+    return emlfs_archive_master_walk(archive, EMLFS_MASTER_CLOCK, row_found, NULL, NULL) > 0;
 }
 
 /* An archive that is older than ledgers: behind replay, so that all it has counts as older. */
